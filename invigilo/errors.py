@@ -1,0 +1,69 @@
+"""What can go wrong, in the product's own words. Domain errors know no HTTP.
+
+    InvigiloError
+    ├── Refused               a rule said no; `code` is stable and may be shown to programs
+    ├── NotFound              no such object, or none that this person may know about
+    ├── NotAllowed            the object is known, the deed is not this person's
+    ├── BadInput              what came from outside cannot be used; `field` says where
+    ├── Unavailable           our own storage or another part cannot answer now; try later
+    └── ProviderError
+        ├── ProviderUnavailable   the meeting service did not answer: later
+        ├── ProviderRefused       it will never do this as asked
+        └── ProviderCredentials   an administrator must act
+
+Each edge (exam API, pages, sockets) has one table from these to its own answers.
+"""
+
+from __future__ import annotations
+
+
+class InvigiloError(Exception):
+    """Base of all errors that carry a message meant for people: it says what to do next."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Refused(InvigiloError):
+    """A rule said no."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NotFound(InvigiloError):
+    """There is no such thing, or nothing this person may know of."""
+
+
+class NotAllowed(InvigiloError):
+    """This person may not do that."""
+
+
+class BadInput(InvigiloError):
+    """Something from outside cannot be used; `field` names the part, dotted."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Unavailable(InvigiloError):
+    """The database cannot answer now. Nothing was written; the same request may be sent again."""
+
+
+class ProviderError(InvigiloError):
+    """A meeting service did not do what was asked."""
+
+
+class ProviderUnavailable(ProviderError):
+    """Not now: worth trying again."""
+
+
+class ProviderRefused(ProviderError):
+    """Never, as asked: trying again changes nothing."""
+
+
+class ProviderCredentials(ProviderError):
+    """The service does not accept our credentials; an administrator must act."""

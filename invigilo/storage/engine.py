@@ -1,0 +1,99 @@
+"""Opening a database: SQLite (WAL) or PostgreSQL, with what each needs to be quick and safe.
+
+SQLite has one writer at a time. We give writing one connection of its own, so tasks queue for it in memory instead of
+meeting `database is locked`, and every writing transaction takes the lock at its start (`BEGIN IMMEDIATE`): a transaction
+that read first and wants to write later could otherwise fail half way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from invigilo.errors import BadInput
+
+SQLITE_FILE = "invigilo.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Two engines over one database: on PostgreSQL they are the same."""
+
+    url: URL
+    writing: AsyncEngine
+    reading: AsyncEngine
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    async def dispose(self) -> None:
+        await self.writing.dispose()
+        if self.reading is not self.writing:
+            await self.reading.dispose()
+
+
+def database_url(given: str | None, data_dir: Path) -> URL:
+    """The address of the database: what was given, or a SQLite file in the data folder.
+
+    Raises BadInput for an address of another kind of database.
+    """
+    if not given:
+        return make_url(f"sqlite+aiosqlite:///{data_dir / SQLITE_FILE}")
+    try:
+        url = make_url(given)
+    except ArgumentError as error:
+        raise BadInput(
+            "The database address cannot be read. Write sqlite:///path/to/file or postgresql://user@host/name.",
+            field="database_url",
+        ) from error
+    match url.get_backend_name():
+        case "sqlite":
+            return url.set(drivername="sqlite+aiosqlite")
+        case "postgresql" | "postgres":
+            return url.set(drivername="postgresql+asyncpg")
+        case other:
+            raise BadInput(
+                f"Databases of the kind {other!r} are not supported. Use sqlite:// or postgresql://.",
+                field="database_url",
+            )
+
+
+def open_database(url: URL) -> Database:
+    """Make the engines; nothing is connected yet."""
+    if url.get_backend_name() == "sqlite":
+        return Database(url, writing=_sqlite(url, writing=True), reading=_sqlite(url, writing=False))
+    engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10)
+    return Database(url, writing=engine, reading=engine)
+
+
+def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=1 if writing else 3,
+        max_overflow=0 if writing else 5,
+        pool_timeout=10,
+        connect_args={"timeout": 5, "isolation_level": None},
+    )
+    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000", "cache_size=-16000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.exec_driver_sql(begin)
+
+    return engine

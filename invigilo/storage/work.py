@@ -1,0 +1,93 @@
+"""The unit of work: one request or job is one transaction, and what it changed is announced when it is true.
+
+`async with work() as w:` opens a writing transaction, commits at the end, rolls back on any error. `w.db` is the
+connection that query functions take. `w.announce(...)` collects facts for the other parts and the other nodes; they travel
+only after the commit (on PostgreSQL inside it, so neither happens without the other).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from invigilo.bus import Bus
+from invigilo.errors import Unavailable
+from invigilo.storage.engine import Database
+
+
+@dataclass(slots=True)
+class Work:
+    """One open transaction."""
+
+    db: AsyncConnection
+    announcements: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
+
+    def announce(self, topic: str, payload: Any) -> None:
+        """Tell the other parts, once this transaction is committed. `payload` is JSON."""
+        self.announcements.append((topic, payload))
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.db.dialect.name == "sqlite"
+
+
+WorkFactory = Callable[[], AbstractAsyncContextManager[Work]]
+
+
+def work_factory(database: Database, bus: Bus) -> WorkFactory:
+    """Writing transactions."""
+
+    @asynccontextmanager
+    async def work() -> AsyncIterator[Work]:
+        with storage_errors():
+            async with database.writing.connect() as db:
+                w = Work(db)
+                async with db.begin():
+                    yield w
+                    await bus.announce_within(db, w.announcements)
+        bus.announce_locally(w.announcements)
+
+    return work
+
+
+def reading_factory(database: Database) -> WorkFactory:
+    """Transactions that only read: on SQLite they never wait for a writer."""
+
+    @asynccontextmanager
+    async def reading() -> AsyncIterator[Work]:
+        with storage_errors():
+            async with database.reading.connect() as db, db.begin():
+                yield Work(db)
+
+    return reading
+
+
+class storage_errors:  # noqa: N801  (a context manager that reads as a phrase)
+    """Turn "the database cannot answer now" into `Unavailable`; everything else travels on unchanged."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if error is None or not is_outage(error):
+            return
+        raise Unavailable(
+            "The database cannot answer now (locked, full or out of reach). Nothing was saved; try again in a moment."
+        ) from error
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database is the one in trouble, rather than what was asked of it."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | sqlite3.OperationalError):
+        return True
+    if isinstance(error, DBAPIError):
+        return bool(error.connection_invalidated)
+    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | ConnectionError | OSError)
