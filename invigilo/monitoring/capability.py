@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from invigilo.monitoring.model import InstructionType, OsFamily
 
@@ -170,8 +171,9 @@ def capability(os_family: OsFamily, version: Version | None) -> Capability:
     return next((row for since, row in rows if version >= since), UNKNOWN_CLIENT)
 
 
+@lru_cache(maxsize=512)
 def capability_of(os_name: str | None, seb_version: str | None) -> Capability:
-    """The same from the texts of the handshake (seb-client-api.md §2.3)."""
+    """The same from the texts of the handshake (seb-client-api.md §2.3). Asked for every row of every wall."""
     return capability(os_family(os_name), parse_version(seb_version))
 
 
