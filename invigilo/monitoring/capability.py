@@ -173,7 +173,7 @@ def capability(os_family: OsFamily, version: Version | None) -> Capability:
 
 @lru_cache(maxsize=512)
 def capability_of(os_name: str | None, seb_version: str | None) -> Capability:
-    """The same from the texts of the handshake (seb-client-api.md §2.3). Asked for every row of every wall."""
+    """The same from the texts of the handshake (seb-client-api.md §2.3). Asked for every row of a wall."""
     return capability(os_family(os_name), parse_version(seb_version))
 
 
