@@ -99,7 +99,9 @@ class PostgresBus(Bus):
     async def announce_within(self, db: AsyncConnection, announcements: Sequence[tuple[str, Any]]) -> None:
         for topic, payload in announcements:
             for piece in self._pieces(topic, payload):
-                await db.execute(text("SELECT pg_notify(:channel, :piece)"), {"channel": _CHANNEL, "piece": piece})
+                await db.execute(
+                    text("SELECT pg_notify(:channel, :piece)"), {"channel": _CHANNEL, "piece": piece}
+                )
 
     def tell_others(self, topic: str, payload: Any) -> None:
         for piece in self._pieces(topic, payload):
@@ -123,7 +125,9 @@ class PostgresBus(Bus):
         was_lost = False
         while True:
             try:
-                connection = await asyncpg.connect(dsn=self._url.set(drivername="postgresql").render_as_string(False))
+                connection = await asyncpg.connect(
+                    dsn=self._url.set(drivername="postgresql").render_as_string(False)
+                )
                 try:
                     await connection.add_listener(_CHANNEL, self._heard)
                     self._connected.set()
@@ -142,12 +146,14 @@ class PostgresBus(Bus):
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5)
 
-    async def _send(self, connection: asyncpg.Connection[Any]) -> None:
+    async def _send(self, connection: asyncpg.Connection) -> None:
         while True:
             try:
                 piece = await asyncio.wait_for(self._outbox.get(), 5)
             except TimeoutError:
-                await connection.execute("SELECT 1")  # a listening connection that died silently must be noticed
+                await connection.execute(
+                    "SELECT 1"
+                )  # a listening connection that died silently must be noticed
                 continue
             batch = [piece]
             while len(batch) < 200 and not self._outbox.empty():

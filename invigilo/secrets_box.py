@@ -9,6 +9,7 @@ that a copy of the database is enough to read the secrets.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class SecretBox:
     """Encrypts and decrypts with the installation key; the first key writes, all keys read (rotation)."""
 
     def __init__(self, keys: list[str]) -> None:
+        self._first = keys[0]
         try:
             self._fernet = MultiFernet([Fernet(key.encode()) for key in keys])
         except ValueError as error:
@@ -31,6 +33,10 @@ class SecretBox:
                 "The secret key is not 32 bytes in URL-safe base64. Make one with `invigilo doctor --new-key`.",
                 field="secret_key",
             ) from error
+
+    def derive(self, purpose: str) -> str:
+        """A key for one purpose, the same on every node; hex."""
+        return hmac.new(self._first.encode(), purpose.encode(), hashlib.sha256).hexdigest()
 
     def encrypt(self, clear: str) -> str:
         return self._fernet.encrypt(clear.encode()).decode()

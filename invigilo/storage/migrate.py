@@ -32,6 +32,11 @@ def head() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
+def revisions() -> list[tuple[str, str]]:
+    """Every revision this program knows with its title, newest first."""
+    return [(r.revision, r.doc) for r in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
 async def revision_of(database: Database) -> str | None:
     """The revision the database stands at; None when it is empty."""
     with storage_errors():
@@ -61,7 +66,9 @@ def _migrate(connection: Connection, to: str) -> tuple[str | None, str]:
     else:
         revisions = [r.revision for r in ScriptDirectory.from_config(config).walk_revisions()]
         if to not in revisions and to != "base":
-            raise Refused("unknown_revision", f"There is no revision {to!r}. `invigilo migrate --list` shows them.")
+            raise Refused(
+                "unknown_revision", f"There is no revision {to!r}. `invigilo migrate --list` shows them."
+            )
         goes_down = to == "base" or revisions.index(to) > revisions.index(before)
         (command.downgrade if goes_down else command.upgrade)(config, to)
     after = MigrationContext.configure(connection).get_current_revision()

@@ -173,6 +173,9 @@ client_connections = Table(
     Column("established_at", Ms),
     Column("closed_at", Ms),
     Column("last_ping", Ms),
+    # The same candidate is back on another connection since `replaced_at`: this one is history, unless it pings again.
+    Column("replaced_by", Id),
+    Column("replaced_at", Ms),
     Column("error_count", Integer, nullable=False, server_default="0"),
     Column("warning_count", Integer, nullable=False, server_default="0"),
     Column("info_count", Integer, nullable=False, server_default="0"),
@@ -279,7 +282,11 @@ desired_places = Table(
     "desired_places",
     metadata,
     Column(
-        "connection_id", Id, ForeignKey("client_connections.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        "connection_id",
+        Id,
+        ForeignKey("client_connections.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
     ),
     _ref("room_id", "rooms.id", nullable=True),
     Column("receive_audio", Boolean, nullable=False, server_default=text("false")),

@@ -8,7 +8,7 @@ only after the commit (on PostgreSQL inside it, so neither happens without the o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,7 +46,7 @@ def work_factory(database: Database, bus: Bus) -> WorkFactory:
     """Writing transactions."""
 
     @asynccontextmanager
-    async def work() -> AsyncIterator[Work]:
+    async def work() -> AsyncGenerator[Work]:
         with storage_errors():
             async with database.writing.connect() as db:
                 w = Work(db)
@@ -62,7 +62,7 @@ def reading_factory(database: Database) -> WorkFactory:
     """Transactions that only read: on SQLite they never wait for a writer."""
 
     @asynccontextmanager
-    async def reading() -> AsyncIterator[Work]:
+    async def reading() -> AsyncGenerator[Work]:
         with storage_errors():
             async with database.reading.connect() as db, db.begin():
                 yield Work(db)
@@ -90,4 +90,6 @@ def is_outage(error: BaseException) -> bool:
         return True
     if isinstance(error, DBAPIError):
         return bool(error.connection_invalidated)
-    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | ConnectionError | OSError)
+    return isinstance(
+        error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | ConnectionError | OSError
+    )

@@ -138,6 +138,8 @@ def upgrade() -> None:
     sa.Column('established_at', sa.BigInteger(), nullable=True),
     sa.Column('closed_at', sa.BigInteger(), nullable=True),
     sa.Column('last_ping', sa.BigInteger(), nullable=True),
+    sa.Column('replaced_by', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+    sa.Column('replaced_at', sa.BigInteger(), nullable=True),
     sa.Column('error_count', sa.Integer(), server_default='0', nullable=False),
     sa.Column('warning_count', sa.Integer(), server_default='0', nullable=False),
     sa.Column('info_count', sa.Integer(), server_default='0', nullable=False),
