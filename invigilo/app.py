@@ -1,0 +1,330 @@
+"""The one place where everything is built and joined.
+
+`build` makes the parts and hands each what it needs; nothing is built at import. `serve` runs them under uvicorn. The
+outermost ASGI application sends the exam API's paths to `exam_api` and everything else to the pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+import uvicorn
+
+from invigilo.accounts.service import Accounts
+from invigilo.clock import Clock, SystemClock
+from invigilo.errors import BadInput, Unavailable
+from invigilo.exam_api import wire
+from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
+from invigilo.exams.directory import Directory
+from invigilo.exams.model import Exam, JoinBy, Service
+from invigilo.jobs import Jobs
+from invigilo.monitoring.live import LiveConnections
+from invigilo.monitoring.service import Connections
+from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.service import Rooms
+from invigilo.providers.registry import ProviderOf, provider_of
+from invigilo.rtc.hub import Hub
+from invigilo.rtc.ice import IceServers
+from invigilo.sebconfig.config_key import config_key
+from invigilo.sebconfig.exam_settings import exam_settings, exam_settings_bytes
+from invigilo.settings import Settings
+from invigilo.storage.opening import Storage, open_storage
+from invigilo.storage.queries import exams as exam_queries
+from invigilo.web.parts import Site
+from invigilo.web.site import build_site
+from invigilo.web.sockets import Sockets
+from invigilo.web.stream import Stream
+
+log = structlog.get_logger()
+
+SHUTDOWN_GRACE = 5  # seconds open requests get to finish
+KEEP_ALIVE = 75  # seconds; far above any ping interval, or clients reconnect for every ping
+
+
+class App:
+    """One node: all its parts, and the ASGI callable over them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        *,
+        clock: Clock | None = None,
+        providers: ProviderOf = provider_of,
+    ) -> None:
+        self.settings = settings
+        self.storage = storage
+        self.clock = clock or SystemClock()
+        self.bus = storage.bus
+        self.work, self.reading = storage.work, storage.reading
+        self.ice = IceServers(
+            stun_urls=settings.stun_urls,
+            turn_urls=settings.turn_urls,
+            turn_secret=settings.turn_secret.reveal() if settings.turn_secret else "",
+            turn_lifetime=settings.turn_lifetime,
+        )
+        self.directory = Directory(self.reading, self.clock)
+        self.live = LiveConnections()
+        self.writer = Writer(self.work, self.clock, events_per_connection=settings.max_events_per_connection)
+        self.connections = Connections(
+            work=self.work,
+            reading=self.reading,
+            directory=self.directory,
+            live=self.live,
+            writer=self.writer,
+            bus=self.bus,
+            box=storage.box,
+            clock=self.clock,
+        )
+        self.rooms = Rooms(
+            work=self.work,
+            reading=self.reading,
+            directory=self.directory,
+            connections=self.connections,
+            live=self.live,
+            bus=self.bus,
+            clock=self.clock,
+            provider_of=providers,
+            place_grace=settings.place_grace,
+        )
+        self.connections.when_live = self.rooms.place
+        self.connections.when_gone = self.rooms.free
+        self.hub = Hub(
+            bus=self.bus,
+            clock=self.clock,
+            ice=self.ice,
+            exam_of=self._exam_of_connection,
+            on_page=self._page_event,
+        )
+        self.stream = Stream(
+            live=self.live,
+            rooms=self.rooms,
+            directory=self.directory,
+            hub=self.hub,
+            writer=self.writer,
+            clock=self.clock,
+            has_turn=self.ice.has_turn,
+        )
+        self.sockets = Sockets(
+            hub=self.hub,
+            connections=self.connections,
+            rooms=self.rooms,
+            directory=self.directory,
+            stream=self.stream,
+            ice=self.ice,
+            work=self.work,
+            clock=self.clock,
+        )
+        self.live.on_change(self.sockets.on_connection_changed)
+        self.accounts = Accounts(
+            work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
+        )
+        self.exam_api = ExamApi(
+            connections=self.connections,
+            directory=self.directory,
+            work=self.work,
+            reading=self.reading,
+            box=storage.box,
+            clock=self.clock,
+            settings_of=self.settings_file,
+            exam_url=self.exam_url,
+            address_of=_address_of,
+            base_url_of=self.base_url,
+        )
+        self.jobs = Jobs(self)
+        self._settings_files: dict[int, bytes] = {}
+        self.pages = build_site(Site.of(self), lifespan=self._lifespan)
+
+    # --- life ---
+
+    @asynccontextmanager
+    async def _lifespan(self, _pages: Any) -> AsyncGenerator[None]:
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        await self.bus.start()
+        await self.directory.reload()
+        await self.connections.load_all()
+        await self.rooms.load_all()
+        await self.writer.start()
+        await self.jobs.start()
+
+    async def stop(self) -> None:
+        """Stop so that nothing accepted is lost: sockets, jobs, then the last batch, then the database."""
+        await self.sockets.close_all()
+        await self.jobs.stop()
+        await self.writer.stop()
+        await self.bus.stop()
+        await self.storage.close()
+
+    # --- the door ---
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith("//"):
+                path = "/" + path.lstrip("/")
+            if path in wire.PATHS or path.startswith("/exam-api/"):
+                await self.exam_api(scope, receive, send, path)
+                return
+        await self.pages(scope, receive, send)  # type: ignore[arg-type]
+
+    # --- what parts ask the whole ---
+
+    def _exam_of_connection(self, connection_id: int) -> int | None:
+        live = self.live.by_id.get(connection_id)
+        return live.exam_id if live is not None and live.state.is_open else None
+
+    def _page_event(self, connection_id: int, what: str, details: dict[str, Any]) -> None:
+        live = self.live.by_id.get(connection_id)
+        if live is None or what != "watchers":
+            return
+        before, live.page.watchers = live.page.watchers, details["count"]
+        if live.page.watchers == 0:
+            live.page.watched_since = None
+            live.page.last_frames_at = None
+        elif before == 0:
+            live.page.watched_since = self.clock.now_ms()
+        self.live.heard(live, "page")
+
+    def exam_url(self, exam: Exam, base_url: str, entry_key: str) -> str:
+        """The address a client opens as its start page: personal for an exam with our page (architecture.md §3)."""
+        by_page = exam.proctoring.service is Service.BUILTIN or exam.proctoring.join_by is JoinBy.PAGE
+        if exam.proctoring.enabled and by_page:
+            return f"{base_url}/e/{entry_key}"
+        return exam.url
+
+    def base_url(self, scope: Scope) -> str:
+        """Our address as the outside sees it: the setting, or what this client used."""
+        if self.settings.public_url:
+            return self.settings.public_url
+        host = wire.header(scope["headers"], b"host")
+        name = host.decode("latin-1") if host else f"{self.settings.host}:{self.settings.port}"
+        return f"{scope['scheme']}://{name}"
+
+    async def settings_file(self, exam: Exam) -> bytes:
+        """The exam's settings file, the same bytes for every client; made once if set-up did not."""
+        cached = self._settings_files.get(exam.id)
+        if cached is not None:
+            return cached
+        async with self.reading() as w:
+            stored = await exam_queries.settings_of(w.db, exam.id)
+        if stored is None:
+            made = exam_settings()
+            async with self.work() as w:
+                await exam_queries.store_settings(w.db, exam.id, exam_settings_bytes(made), config_key(made))
+                stored = await exam_queries.settings_of(w.db, exam.id)
+        assert stored is not None
+        self._settings_files[exam.id] = stored
+        return stored
+
+
+def _address_of(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None
+
+
+async def build(
+    settings: Settings, *, clock: Clock | None = None, providers: ProviderOf = provider_of
+) -> App:
+    """Open (and migrate) the database and join the parts; nothing runs yet."""
+    the_clock = clock or SystemClock()
+    storage = await open_storage(settings, clock=the_clock)
+    return App(settings, storage, clock=the_clock, providers=providers)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address. Raises BadInput when another program has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise BadInput(
+            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host and --port.",
+            field="port",
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+async def run(settings: Settings, *, announce: bool = True, stop: asyncio.Event | None = None) -> int:
+    """Serve until told to stop; prints one line when ready."""
+    listener = bind(settings.host, settings.port)
+    app = await build(settings)
+    tls = settings.tls_certificate is not None
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE,
+        backlog=4096,
+        ws_max_size=256 * 1024,
+        ws_ping_interval=10,
+        ws_ping_timeout=10,
+        server_header=False,
+        date_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies) or None,
+        ssl_certfile=str(settings.tls_certificate) if tls else None,
+        ssl_keyfile=str(settings.tls_key) if tls else None,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER,
+    )
+    server = uvicorn.Server(config)
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        server.should_exit = True
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.add_signal_handler(name, leave)
+    serving = asyncio.create_task(_serve_quietly(server, listener))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.02)
+    if server.started and announce:
+        scheme = "https" if tls else "http"
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        print(f"Invigilo is ready at {settings.public_url or f'{scheme}://{shown}:{port}'}", flush=True)  # noqa: T201
+    if stop is not None:
+        waiter = asyncio.create_task(stop.wait())
+        await asyncio.wait({waiter, serving}, return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+        server.should_exit = True
+    await serving
+    return 0 if server.started else 1
+
+
+async def _serve_quietly(server: uvicorn.Server, listener: socket.socket) -> None:
+    """uvicorn's own signal handling would re-raise the signal after shutdown; ours is above."""
+    with contextlib.suppress(asyncio.CancelledError, Unavailable):
+        await server._serve(sockets=[listener])  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def serve(settings: Settings) -> int:
+    """The command: run under uvloop where it exists."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(run(settings))
+    return uvloop.run(run(settings))
