@@ -1,0 +1,685 @@
+"""The life of a client connection: the steps of the exam client API, each one transaction.
+
+The database decides, not memory: with several nodes any of them may serve any step. A step locks the connection's row,
+applies the rules of `rules.py`, lets the rooms to the right place the client (`when_live`, handed in by `app`), commits, and
+only then shows the result to this node's memory and announces it to the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from invigilo.bus import RESYNC, Bus
+from invigilo.clock import Clock
+from invigilo.errors import NotFound, Refused, Unavailable
+from invigilo.exams.directory import Directory
+from invigilo.exams.model import ConnectionConfiguration, Exam
+from invigilo.monitoring import rules
+from invigilo.monitoring.instructions import SUPERSEDING
+from invigilo.monitoring.live import LiveConnection, LiveConnections, take_volatile_facts, volatile_facts
+from invigilo.monitoring.model import (
+    ClientEvent,
+    ConnectionState,
+    Device,
+    EventType,
+    Instruction,
+    InstructionType,
+    Notification,
+)
+from invigilo.monitoring.writer import Writer
+from invigilo.secrets_box import SecretBox, digest
+from invigilo.storage.queries import connections as queries
+from invigilo.storage.queries.connections import ConnectionRow, NotificationChange
+from invigilo.storage.work import Work, WorkFactory
+
+log = structlog.get_logger()
+
+CONNECTION_CHANGED = "connection"
+INSTRUCTION_ADDED = "instruction"
+INSTRUCTION_HURRIED = "instruction.hurried"
+NOTIFICATION_SETTLED = "notification"
+FACTS = "facts"
+CLOSED_STAYS = 3_600_000  # ms a closed connection stays in memory, and so on the wall's "left" list
+QUIT_PAUSE = 5_000  # ms between two SEB_QUIT while the reason lasts (seb-client-api.md §8 Q22)
+UNKNOWN_STAYS = 10_000  # ms an unknown connection token is remembered as unknown
+UNKNOWN_LIMIT = 10_000
+
+WhenLive = Callable[[Work, ConnectionRow, Exam], Awaitable[None]]
+WhenGone = Callable[[Work, ConnectionRow], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What a new connection is told: its token, and the exams open to it with their addresses."""
+
+    connection_token: str
+    entry_key: str
+    exams: list[Exam]
+    exam: Exam | None
+
+
+class _Box(Protocol):
+    def encrypt(self, clear: str) -> str: ...
+    def decrypt(self, sealed: str) -> str: ...
+
+
+async def _nobody_placed(_w: Work, _row: ConnectionRow, _exam: Exam) -> None: ...
+
+
+async def _nobody_freed(_w: Work, _row: ConnectionRow) -> None: ...
+
+
+class Connections:
+    """Every step a SEB takes, and every instruction it is sent."""
+
+    def __init__(
+        self,
+        *,
+        work: WorkFactory,
+        reading: WorkFactory,
+        directory: Directory,
+        live: LiveConnections,
+        writer: Writer,
+        bus: Bus,
+        box: SecretBox,
+        clock: Clock,
+        when_live: WhenLive = _nobody_placed,
+        when_gone: WhenGone = _nobody_freed,
+    ) -> None:
+        self._work = work
+        self._reading = reading
+        self._directory = directory
+        self.live = live
+        self.writer = writer
+        self._bus = bus
+        self._box: _Box = box
+        self._clock = clock
+        self.when_live = when_live
+        self.when_gone = when_gone
+        self._unknown: dict[str, int] = {}
+        self._reload_ids: set[int] = set()
+        self._reload_task: asyncio.Task[None] | None = None
+        self._confirmed: dict[int, int] = {}
+        """Instructions confirmed lately, by id → when: a reload may come before their confirmation is written."""
+        self._loading: dict[str, asyncio.Future[LiveConnection | None]] = {}
+        bus.subscribe(CONNECTION_CHANGED, self._heard_change)
+        bus.subscribe(INSTRUCTION_ADDED, self._heard_change)
+        bus.subscribe(INSTRUCTION_HURRIED, self._heard_hurry)
+        bus.subscribe(FACTS, self._heard_facts)
+        bus.subscribe(NOTIFICATION_SETTLED, self._heard_settled)
+        bus.subscribe(RESYNC, self._heard_resync)
+
+    # --- steps of the client ---
+
+    async def create(
+        self,
+        configuration: ConnectionConfiguration,
+        *,
+        institution_id: str | None,
+        exam_id: str | None,
+        device: Device,
+    ) -> Created:
+        """Step 3: a new connection. Raises Refused (`institution`, `exam_not_running`)."""
+        if institution_id != str(configuration.institution_id):
+            raise Refused(
+                "institution", f"Institution {institution_id!r} is not the one of this connection file."
+            )
+        now = self._clock.now()
+        running = self._directory.running(now, institution_id=configuration.institution_id)
+        exam = None if exam_id is None else self._running_exam(exam_id, configuration.institution_id)
+        token, entry_key = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        values: dict[str, Any] = {
+            "token_hash": digest(token),
+            "entry_key_hash": digest(entry_key),
+            "institution_id": configuration.institution_id,
+            "configuration_id": configuration.id,
+            "exam_id": None if exam is None else exam.id,
+            "state": ConnectionState.REQUESTED.value,
+            "flags": [],
+            "created_at": self._clock.now_ms(),
+            **_device_values(device),
+        }
+        async with self._work() as w:
+            connection_id = await queries.add(w.db, **values)
+            (row,) = await queries.by_ids(w.db, [connection_id])
+            w.announce(CONNECTION_CHANGED, connection_id)
+        self.live.put(row)
+        return Created(token, entry_key, [exam] if exam is not None else running, exam)
+
+    async def bind_and_download(self, token: str, *, exam_id: str | None) -> Exam:
+        """Step 5: the exam whose settings file is to be sent; binds it. Raises NotFound, Refused."""
+
+        def decide(row: ConnectionRow, exam: Exam | None) -> dict[str, Any]:
+            if exam is None:
+                raise Refused("no_exam", "No exam is chosen. Send examId, or choose an exam first.")
+            return {"config_downloaded_at": row.config_downloaded_at or self._clock.now_ms()}
+
+        _, exam = await self._step(token, exam_id=exam_id, decide=decide)
+        assert exam is not None
+        return exam
+
+    async def select(
+        self,
+        token: str,
+        *,
+        exam_id: str | None,
+        user_session_id: str | None,
+        signature_key: str | None,
+        device: Device,
+    ) -> Exam | None:
+        """PATCH: any of exam, user, signature key, device. Returns the bound exam. Raises NotFound, Refused."""
+
+        def decide(row: ConnectionRow, exam: Exam | None) -> dict[str, Any]:
+            known = {k: v for k, v in _device_values(device).items() if v and not getattr(row.device, k)}
+            state = rules.after_patch(row.state, user_given=bool(user_session_id))
+            return known | _changes(
+                row,
+                user_session_id=user_session_id,
+                address=device.address,
+                signature=_signature_flag(exam, token, signature_key),
+                state=state,
+            )
+
+        _, exam = await self._step(token, exam_id=exam_id, decide=decide)
+        return exam
+
+    async def establish(
+        self,
+        token: str,
+        *,
+        exam_id: str | None,
+        user_session_id: str | None,
+        signature_key: str | None,
+        device: Device,
+    ) -> Exam:
+        """PUT: the client is in. Returns the bound exam. Raises NotFound, Refused."""
+
+        def decide(row: ConnectionRow, exam: Exam | None) -> dict[str, Any]:
+            if exam is None:
+                raise Refused(
+                    "no_exam", "No exam is chosen. Send examId with this request or with an earlier one."
+                )
+            state = rules.after_put(row.state, user_known=bool(user_session_id or row.user_session_id))
+            given = {k: v for k, v in _device_values(device).items() if v}
+            return (
+                given
+                | {"established_at": row.established_at or self._clock.now_ms()}
+                | _changes(
+                    row,
+                    user_session_id=user_session_id,
+                    address=device.address,
+                    signature=_signature_flag(exam, token, signature_key),
+                    state=state,
+                )
+            )
+
+        _, exam = await self._step(token, exam_id=exam_id, decide=decide)
+        assert exam is not None
+        return exam
+
+    async def close(self, token: str) -> bool:
+        """DELETE: the client is gone. Quiet when it already was; False when the token is unknown."""
+        async with self._work() as w:
+            row = await queries.by_token_hash(w.db, digest(token), lock=True)
+            if row is None:
+                return False
+            if row.state.is_open:
+                await self._end(w, row, ConnectionState.CLOSED)
+        await self.reload([row.id])
+        return True
+
+    async def _end(self, w: Work, row: ConnectionRow, state: ConnectionState) -> None:
+        await queries.change(w.db, row.id, state=state.value, closed_at=row.closed_at or self._clock.now_ms())
+        await self.when_gone(w, row)
+        w.announce(CONNECTION_CHANGED, row.id)
+
+    async def _step(
+        self,
+        token: str,
+        *,
+        exam_id: str | None,
+        decide: Callable[[ConnectionRow, Exam | None], dict[str, Any]],
+    ) -> tuple[ConnectionRow, Exam | None]:
+        async with self._work() as w:
+            row = await queries.by_token_hash(w.db, digest(token), lock=True)
+            if row is None:
+                raise NotFound("This connection token is not known here. Connect again.")
+            if not row.state.is_open:
+                self._owe_quit(row.id)
+                raise Refused("connection_closed", f"This connection is {row.state.value}. Connect again.")
+            exam = self._bound_exam(row, exam_id)
+            values = {"exam_id": None if exam is None else exam.id, **decide(row, exam)}
+            await queries.change(w.db, row.id, **values)
+            (row,) = await queries.by_ids(w.db, [row.id])
+            if exam is not None and rules.is_live(
+                row.state, exam_bound=True, config_downloaded=row.config_downloaded_at is not None
+            ):
+                await self.when_live(w, row, exam)
+            w.announce(CONNECTION_CHANGED, row.id)
+        await self.reload([row.id])
+        return row, exam
+
+    def _bound_exam(self, row: ConnectionRow, exam_id: str | None) -> Exam | None:
+        if exam_id is None:
+            return None if row.exam_id is None else self._still_running(row.exam_id)
+        if row.exam_id is not None and str(row.exam_id) != exam_id:
+            raise Refused(
+                "other_exam",
+                f"This connection belongs to exam {row.exam_id}. Connect again for another exam.",
+            )
+        return self._running_exam(exam_id, row.institution_id)
+
+    def _still_running(self, exam_id: int) -> Exam:
+        exam = self._directory.exams.get(exam_id)
+        if exam is None or not exam.is_running(self._clock.now()):
+            raise Refused("exam_not_running", f"Exam {exam_id} is not running.")
+        return exam
+
+    def _running_exam(self, exam_id: str, institution_id: int) -> Exam:
+        exam = (
+            self._directory.exams.get(int(exam_id))
+            if exam_id.isascii() and exam_id.isdigit() and len(exam_id) < 19
+            else None
+        )
+        if exam is None or exam.institution_id != institution_id or not exam.is_running(self._clock.now()):
+            raise Refused("exam_not_running", f"Exam {exam_id[:40]} is not running.")
+        return exam
+
+    def _owe_quit(self, connection_id: int) -> None:
+        live = self.live.by_id.get(connection_id)
+        if live is not None:
+            live.quit_wanted = True
+
+    # --- the hot path: pings and events ---
+
+    def known(self, token_hash: str) -> LiveConnection | None:
+        return self.live.by_token_hash.get(token_hash)
+
+    async def find(self, token_hash: str) -> LiveConnection | None:
+        """The connection of a token this node has not met: loaded once, and remembered as unknown for a while."""
+        live = self.live.by_token_hash.get(token_hash)
+        if live is not None:
+            return live
+        now = self._clock.now_ms()
+        if self._unknown.get(token_hash, 0) > now:
+            return None
+        waiting = self._loading.get(token_hash)
+        if waiting is not None:
+            return await asyncio.shield(waiting)
+        future: asyncio.Future[LiveConnection | None] = asyncio.get_running_loop().create_future()
+        self._loading[token_hash] = future
+        live = None
+        try:
+            live = await self._load(token_hash, now)
+        finally:
+            del self._loading[token_hash]
+            future.set_result(live)
+        return live
+
+    async def _load(self, token_hash: str, now: int) -> LiveConnection | None:
+        try:
+            async with self._reading() as w:
+                row = await queries.by_token_hash(w.db, token_hash)
+        except Unavailable:
+            return None
+        if row is None:
+            if len(self._unknown) >= UNKNOWN_LIMIT:
+                self._unknown.clear()
+            self._unknown[token_hash] = now + UNKNOWN_STAYS
+            return None
+        await self.reload([row.id])
+        return self.live.by_id.get(row.id)
+
+    def ping(self, live: LiveConnection, confirm: str | None) -> None:
+        """Note the time and the confirmation; no database, no waiting."""
+        live.last_ping = self._clock.now_ms()
+        self.writer.ping(live)
+        self.live.heard(live, "ping", shows=False)
+        if confirm and confirm.isascii() and confirm.isdigit():
+            confirmed = live.queue.confirm(int(confirm))
+            if confirmed is None:
+                return
+            self.writer.confirmed(int(confirm))
+            self._confirmed[int(confirm)] = live.last_ping
+            if confirmed is InstructionType.PROCTORING:
+                live.confirmed_revision = live.revision
+                self.live.changed(live)
+
+    def must_quit(self, live: LiveConnection) -> bool:
+        """Whether this ping is answered SEB_QUIT: disabled, exam over, or owed after a refused step (§4.4)."""
+        now = self._clock.now_ms()
+        if live.quit_wanted:
+            live.quit_wanted = False
+            live.quit_sent_at = now
+            return True
+        if live.state is ConnectionState.CLOSED:
+            return False
+        ended = False
+        if live.state is not ConnectionState.DISABLED:
+            if live.exam_id is None:
+                return False
+            exam = self._directory.exams.get(live.exam_id)
+            ended = exam is None or not exam.is_running(self._clock.now())
+        if (live.state is ConnectionState.DISABLED or ended) and now - live.quit_sent_at >= QUIT_PAUSE:
+            live.quit_sent_at = now
+            return True
+        return False
+
+    async def next_instruction(self, live: LiveConnection) -> Instruction | None:
+        """What this ping carries, claimed in the database first so that no second node sends it too."""
+        now = self._clock.now_ms()
+        if not live.state.is_open:
+            return None
+        while (instruction := live.queue.next(now)) is not None:
+            last = not instruction.type.is_confirmed
+            try:
+                async with asyncio.timeout(2), self._work() as w:
+                    claimed = await queries.claim_instruction(
+                        w.db, instruction.id, now=now, resend_before=now - 5_000, last=last
+                    )
+            except (Unavailable, TimeoutError):
+                return None  # the next ping tries again
+            if claimed:
+                live.queue.mark_sent(instruction.id, now)
+                return instruction
+            if last:
+                live.queue.drop(instruction.id)
+            else:
+                live.queue.mark_sent(instruction.id, now)
+        return None
+
+    def event(self, live: LiveConnection, event: ClientEvent) -> None:
+        """Take one event in: indicators, notifications, and the log."""
+        if event.type in {EventType.NOTIFICATION, EventType.NOTIFICATION_CONFIRMED}:
+            self._notify(live, event)
+            return
+        tag, _ = rules.split_tag(event.text)
+        self._count(live, event, tag)
+        self.writer.event(live, replace(event, text=rules.cut_text(event.text)))
+        self.writer.count(live)
+        self.live.heard(live, "ping")
+
+    def _count(self, live: LiveConnection, event: ClientEvent, tag: str | None) -> None:
+        match event.type:
+            case EventType.ERROR_LOG:
+                live.errors += 1
+            case EventType.WARN_LOG:
+                live.warnings += 1
+            case EventType.INFO_LOG:
+                live.infos += 1
+            case _:
+                pass
+        if event.type is EventType.INFO_LOG and tag == "battery" and event.numeric_value is not None:
+            live.battery = event.numeric_value
+        if event.type is EventType.INFO_LOG and tag == "wlan":
+            live.wlan_connected = event.numeric_value is not None
+            live.wlan = event.numeric_value
+
+    def _notify(self, live: LiveConnection, event: ClientEvent) -> None:
+        before, after = live.notifications, rules.after_notification_event(live.notifications, event)
+        if after is before:
+            return
+        for number in before.keys() - after.keys():
+            self.writer.notification(NotificationChange(live.id, number, settled_at=event.server_time))
+        for number in after.keys() - before.keys():
+            self.writer.notification(NotificationChange(live.id, number, opened=after[number]))
+        live.notifications = dict(after)
+        self.live.heard(live, "ping")
+
+    # --- what a proctor does with one connection ---
+
+    async def confirm_notification(
+        self, live: LiveConnection, number: int, *, by: int, record: WhenGone | None = None
+    ) -> None:
+        """Settle a raised hand or lock screen and tell the client. Raises NotFound when it is not open."""
+        notification = live.notifications.get(number)
+        if notification is None:
+            raise NotFound("This notification is already settled.")
+        await self.writer.flush()  # its opening must be stored before its end
+        async with self._work() as w:
+            await queries.settle_notification(w.db, live.id, number, self._clock.now_ms(), by)
+            await self.instruct(
+                w,
+                live.id,
+                InstructionType.NOTIFICATION_CONFIRM,
+                {"type": notification.kind.value, "id": str(number)},
+            )
+            if record is not None:
+                (row,) = await queries.by_ids(w.db, [live.id])
+                await record(w, row)
+            w.announce(NOTIFICATION_SETTLED, [live.id, number])
+        await self.reload([live.id])
+
+    async def instruct(
+        self,
+        w: Work,
+        connection_id: int,
+        type_: InstructionType,
+        attributes: dict[str, str],
+        *,
+        not_before: int = 0,
+    ) -> int:
+        """Queue an instruction in this transaction; every node hears of it after the commit."""
+        now = self._clock.now_ms()
+        due = max(now, not_before)
+        if type_ in SUPERSEDING:
+            await queries.supersede_instructions(w.db, connection_id, type_, now=now)
+        instruction_id = await queries.add_instruction(
+            w.db,
+            connection_id=connection_id,
+            type_=type_,
+            attributes=self._box.encrypt(msgspec.json.encode(attributes).decode()),
+            created_at=now,
+            not_before=due,
+        )
+        w.announce(INSTRUCTION_ADDED, connection_id)
+        return instruction_id
+
+    async def send(
+        self,
+        live: LiveConnection,
+        type_: InstructionType,
+        attributes: dict[str, str],
+        *,
+        record: WhenGone | None = None,
+    ) -> None:
+        """One instruction to one open connection. Raises Refused when it is closed."""
+        if not live.state.is_open:
+            raise Refused("connection_closed", "This SEB has left; nothing can be sent to it.")
+        async with self._work() as w:
+            await self.instruct(w, live.id, type_, attributes)
+            if record is not None:
+                (row,) = await queries.by_ids(w.db, [live.id])
+                await record(w, row)
+        await self.reload([live.id])
+
+    async def disable(self, live: LiveConnection, *, record: WhenGone | None = None) -> None:
+        """Mark a lost or closed connection as cancelled. Raises Refused while its pings still come."""
+        now = self._clock.now_ms()
+        is_missing = rules.is_missing(live.last_ping or live.created_at, now)
+        if not rules.may_disable(live.state, missing=is_missing):
+            raise Refused("still_alive", "This SEB is still connected. Send it “quit” instead.")
+        async with self._work() as w:
+            row = await queries.by_token_hash(w.db, live.token_hash, lock=True)
+            if row is None:
+                raise NotFound("This connection is gone.")
+            await self._end(w, row, ConnectionState.DISABLED)
+            if record is not None:
+                await record(w, row)
+        await self.reload([live.id])
+
+    async def close_stale(self, ids: Iterable[int]) -> None:
+        """Close connections whose DELETE never came (crash, power), decided by the caller."""
+        for connection_id in ids:
+            async with self._work() as w:
+                live = self.live.by_id.get(connection_id)
+                row = None if live is None else await queries.by_token_hash(w.db, live.token_hash, lock=True)
+                if row is not None and row.state.is_open:
+                    await self._end(w, row, ConnectionState.CLOSED)
+            await self.reload([connection_id])
+
+    # --- memory follows the database ---
+
+    async def load_all(self) -> None:
+        """At start: every open connection with its waiting instructions and open notifications."""
+        now = self._clock.now_ms()
+        async with self._reading() as w:
+            rows = await queries.loadable(w.db, closed_since=now - CLOSED_STAYS)
+            notifications = await queries.open_notifications(w.db)
+            waiting = await queries.open_instructions(w.db, young_since=now - 60_000)
+        for row in rows:
+            self.live.put(row)
+        self._take_notifications(notifications)
+        self._take_instructions(waiting, [row.id for row in rows])
+
+    def _take_notifications(self, notifications: Iterable[Notification]) -> None:
+        for notification in notifications:
+            live = self.live.by_id.get(notification.connection_id)
+            if live is not None:
+                live.notifications.setdefault(notification.number, notification)
+
+    def _take_instructions(self, waiting: Iterable[queries.StoredInstruction], ids: Iterable[int]) -> None:
+        """Make the queues of these connections what the database says is still to be sent."""
+        by_connection: dict[int, list[queries.StoredInstruction]] = {i: [] for i in ids}
+        for stored in waiting:
+            if stored.id not in self._confirmed:
+                by_connection.setdefault(stored.connection_id, []).append(stored)
+        for connection_id, instructions in by_connection.items():
+            live = self.live.by_id.get(connection_id)
+            if live is None:
+                continue
+            live.queue.keep({stored.id for stored in instructions})
+            for stored in instructions:
+                if stored.id in live.queue:
+                    continue
+                attributes = msgspec.json.decode(
+                    self._box.decrypt(stored.attributes_encrypted), type=dict[str, str]
+                )
+                live.queue.add(
+                    Instruction(
+                        stored.id,
+                        connection_id,
+                        stored.type,
+                        attributes,
+                        stored.created_at,
+                        stored.not_before,
+                    ),
+                    sent_at=stored.sent_at,
+                )
+        if len(self._confirmed) > 1000:
+            old = self._clock.now_ms() - 60_000
+            self._confirmed = {i: at for i, at in self._confirmed.items() if at > old}
+
+    async def reload(self, ids: list[int]) -> None:
+        """Read these connections again."""
+        self._reload_ids.difference_update(ids)
+        now = self._clock.now_ms()
+        async with self._reading() as w:
+            rows = await queries.by_ids(w.db, ids)
+            waiting = await queries.open_instructions(w.db, ids=ids, young_since=now - 60_000)
+            fresh = [row.id for row in rows if row.id not in self.live.by_id]
+            notifications = await queries.open_notifications(w.db, fresh) if fresh else []
+        for row in rows:
+            self._unknown.pop(row.token_hash, None)
+            self.live.put(row)
+        self._take_notifications(notifications)
+        self._take_instructions(waiting, ids)
+
+    def _heard_change(self, connection_id: Any) -> None:
+        if isinstance(connection_id, int):
+            self._reload_ids.add(connection_id)
+            self._reload_soon()
+
+    def _heard_hurry(self, connection_id: Any) -> None:
+        """Its instructions are due earlier than this node thought: read them again."""
+        live = self.live.by_id.get(connection_id)
+        if live is not None:
+            live.queue.keep({p.instruction.id for p in live.queue.waiting if p.sent_at is not None})
+            self._heard_change(connection_id)
+
+    def _heard_resync(self, _payload: Any) -> None:
+        self._reload_ids.update(self.live.by_id)
+        self._reload_soon()
+
+    def _reload_soon(self) -> None:
+        if self._reload_task is None or self._reload_task.done():
+            self._reload_task = asyncio.get_running_loop().create_task(self._reload_heard(), name="reload")
+
+    async def _reload_heard(self) -> None:
+        while self._reload_ids:
+            ids, self._reload_ids = list(self._reload_ids), set()
+            try:
+                await self.reload(ids)
+            except Unavailable:
+                self._reload_ids.update(ids)
+                await asyncio.sleep(1)
+
+    def _heard_facts(self, payload: Any) -> None:
+        for facts in payload:
+            live = self.live.by_id.get(facts["id"])
+            if live is not None:
+                take_volatile_facts(live, facts)
+                self.live.changed(live)
+
+    def _heard_settled(self, payload: Any) -> None:
+        live = self.live.by_id.get(payload[0])
+        if live is not None and live.notifications.pop(payload[1], None) is not None:
+            self.live.changed(live)
+
+    def share_facts(self) -> None:
+        """Tell the other nodes what only this one heard."""
+        heard = self.live.take_heard()
+        facts = [
+            volatile_facts(self.live.by_id[i], what) for i, what in heard.items() if i in self.live.by_id
+        ]
+        if facts:
+            self._bus.tell_others(FACTS, facts)
+
+
+def _device_values(device: Device) -> dict[str, Any]:
+    return {
+        "account_name": device.account_name,
+        "machine_name": device.machine_name,
+        "os_name": device.os_name,
+        "seb_version": device.seb_version,
+        "address": device.address,
+    }
+
+
+def _changes(
+    row: ConnectionRow,
+    *,
+    user_session_id: str | None,
+    address: str | None,
+    signature: bool | None,
+    state: ConnectionState,
+) -> dict[str, Any]:
+    """What a handshake step changes, and the flags it raises: odd things are shown to proctors, never refused (§6)."""
+    flags = set(row.flags)
+    values: dict[str, Any] = {"state": state.value}
+    known = (row.user_session_id or "").split(" | ") if row.user_session_id else []
+    if user_session_id and user_session_id not in known:
+        # A second, different user is shown beside the first, never silently put in its place.
+        values["user_session_id"] = " | ".join([user_session_id, *known][:4])
+        if known:
+            flags.add("second_user")
+    if address and row.device.address and address != row.device.address:
+        values["address"] = address
+        flags.add("changed_address")
+    if signature is not None:
+        (flags.discard if signature else flags.add)("unreadable_signature")
+    return values | {"flags": sorted(flags)}
+
+
+def _signature_flag(exam: Exam | None, token: str, signature_key: str | None) -> bool | None:
+    """Whether an app signature key could be decrypted (§2.4); None when none came."""
+    if not signature_key or exam is None:
+        return None
+    return rules.decrypt_signature_key(signature_key, connection_token=token, salt=exam.salt) is not None

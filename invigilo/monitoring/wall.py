@@ -1,0 +1,129 @@
+"""What a proctor sees of one connection: evidence gathered, judged, and put into a row of the monitoring page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invigilo.exams.model import Exam
+from invigilo.monitoring import rules
+from invigilo.monitoring.capability import capability_of, os_family
+from invigilo.monitoring.live import LiveConnection
+from invigilo.monitoring.model import ConnectionState, InstructionType
+from invigilo.monitoring.truth import Evidence, Truth, assess
+
+Row = dict[str, Any]
+"""A row as docs/protocol.md describes it."""
+
+
+def evidence_of(
+    live: LiveConnection, exam: Exam, *, now_ms: int, exam_running: bool, has_turn: bool
+) -> Evidence:
+    page = live.page
+    join = next((p for p in live.queue.waiting if p.instruction.type is InstructionType.PROCTORING), None)
+    return Evidence(
+        now_ms=now_ms,
+        state=_state_of(live),
+        created_at=live.created_at,
+        last_ping=live.last_ping,
+        exam_bound=live.exam_id is not None,
+        config_downloaded_at=live.config_downloaded_at,
+        established_at=live.established_at,
+        capability=capability_of(live.device.os_name, live.device.seb_version),
+        proctoring_enabled=exam.proctoring.enabled,
+        exam_running=exam_running,
+        service=exam.proctoring.service.value,
+        join_by=exam.proctoring.join_by,
+        room_number=live.room_number,
+        room_state=live.room_state,
+        room_reason=live.room_reason,
+        revision=live.revision,
+        confirmed_revision=live.confirmed_revision,
+        placed_at=live.placed_at,
+        native_sent_at=None if join is None else join.sent_at,
+        native_confirmed=join is None and live.revision > 0 and live.confirmed_revision >= live.revision,
+        link_opened_at=page.link_opened_at,
+        socket_connected=page.connected,
+        socket_connected_at=page.connected_at,
+        socket_heard_at=page.heard_at,
+        socket_lost_at=page.lost_at,
+        replaced=page.replaced,
+        camera_check=page.camera_check,
+        microphone_check=page.microphone_check,
+        path_check=page.path_check,
+        camera=page.camera,
+        microphone=page.microphone,
+        visible=page.visible,
+        exam_opened=page.exam_opened,
+        media_at=page.media_at,
+        last_still_at=page.last_still_at,
+        still_kind=page.still_kind,
+        watchers=page.watchers,
+        watched_since=page.watched_since,
+        peer_states=tuple(page.peer_states.values()),
+        last_frames_at=page.last_frames_at,
+        turn_configured=has_turn,
+    )
+
+
+def _state_of(live: LiveConnection) -> ConnectionState:
+    """A connection whose candidate is back on another one shows as closed: nothing is missing."""
+    return ConnectionState.CLOSED if live.is_replaced else live.state
+
+
+def name_of(live: LiveConnection) -> str:
+    """The name proctors read, never empty."""
+    name = rules.display_name(
+        user_session_id=live.user_session_id,
+        account_name=live.device.account_name,
+        machine_name=live.device.machine_name,
+        address=live.device.address,
+    )
+    return name or f"SEB {live.id}"
+
+
+def row_of(live: LiveConnection, truth: Truth, *, now_ms: int) -> Row:
+    """The row; times that tick with every ping are kept apart (`last_ping`, `seb_at`, …) by `without_ticks`."""
+    return {
+        "id": live.id,
+        "name": name_of(live),
+        "room": live.room_number,
+        "state": _state_of(live).value,
+        "seb_version": live.device.seb_version,
+        "os": live.device.os_name,
+        "family": os_family(live.device.os_name).value,
+        "machine": live.device.machine_name,
+        "last_ping": live.last_ping,
+        "missing": _state_of(live).is_open and rules.is_missing(live.last_ping or live.created_at, now_ms),
+        "seb": truth.seb.value,
+        "seb_at": truth.seb_at,
+        "joined": truth.joined.value,
+        "joined_at": truth.joined_at,
+        "frames": truth.frames.value,
+        "frames_at": truth.frames_at,
+        "cause": truth.cause,
+        "severity": truth.severity.value,
+        "notifications": [
+            {"number": n.number, "kind": n.kind.value, "text": n.text, "at": n.opened_at}
+            for n in sorted(live.notifications.values(), key=lambda n: n.opened_at)
+        ],
+        "battery": live.battery,
+        "wlan": live.wlan,
+        "wlan_connected": live.wlan_connected,
+        "errors": live.errors,
+        "warnings": live.warnings,
+        "flags": list(live.flags),
+    }
+
+
+TICKS = ("last_ping", "seb_at", "joined_at", "frames_at")
+"""Fields that move all the time without anybody needing to be told at once."""
+
+
+def without_ticks(row: Row) -> Row:
+    return {key: value for key, value in row.items() if key not in TICKS}
+
+
+def judge(live: LiveConnection, exam: Exam, *, now_ms: int, exam_running: bool, has_turn: bool) -> Row:
+    """Gather, judge, show."""
+    evidence = evidence_of(live, exam, now_ms=now_ms, exam_running=exam_running, has_turn=has_turn)
+    return row_of(live, assess(evidence), now_ms=now_ms)
