@@ -1,0 +1,448 @@
+"""Placing clients into rooms, and carrying the rooms out at the meeting service.
+
+Placement happens inside the transaction that makes a client live, under the exam's lock, so "everyone live is placed" and
+"no room over its size" hold at every commit. Calls to a meeting service happen outside any transaction: a room is stored as
+`opening`, the call is made, its outcome stored. A sweep each second repeats whatever has no outcome and places whoever was
+missed, so a crash between two steps heals by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from invigilo.bus import RESYNC, Bus
+from invigilo.clock import Clock, to_ms
+from invigilo.errors import InvigiloError, ProviderError, Unavailable
+from invigilo.exams.directory import Directory
+from invigilo.exams.model import Exam
+from invigilo.monitoring import rules as monitoring_rules
+from invigilo.monitoring.capability import Capability, capability_of, os_family
+from invigilo.monitoring.live import REPLACED_SILENCE, LiveConnection, LiveConnections
+from invigilo.monitoring.model import ConnectionState, InstructionType
+from invigilo.monitoring.service import CONNECTION_CHANGED, INSTRUCTION_HURRIED, Connections
+from invigilo.proctoring import rules
+from invigilo.proctoring.model import Room, RoomKind, RoomState
+from invigilo.providers.base import Feature, Guest, JitsiTicket, RoomHandle, RoomSpec
+from invigilo.providers.registry import ProviderOf
+from invigilo.storage.queries import connections as connection_queries
+from invigilo.storage.queries import rooms as queries
+from invigilo.storage.queries.connections import ConnectionRow
+from invigilo.storage.work import Work, WorkFactory
+
+log = structlog.get_logger()
+
+ROOMS_CHANGED = "rooms"
+TICKET_GRACE = timedelta(minutes=30)
+CALL_LIMIT = 15  # seconds one call to a meeting service may take
+
+
+@dataclass(frozen=True, slots=True)
+class RoomView:
+    """A room as pages list it."""
+
+    number: int
+    subject: str
+    kind: str
+    state: str
+    reason: str | None
+    size: int | None
+    members: int
+
+
+class Rooms:
+    """The collecting rooms of all exams."""
+
+    def __init__(
+        self,
+        *,
+        work: WorkFactory,
+        reading: WorkFactory,
+        directory: Directory,
+        connections: Connections,
+        live: LiveConnections,
+        bus: Bus,
+        clock: Clock,
+        provider_of: ProviderOf,
+        place_grace: timedelta = timedelta(seconds=120),
+        new_name: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self._work = work
+        self._reading = reading
+        self._directory = directory
+        self._connections = connections
+        self._live = live
+        self._bus = bus
+        self._clock = clock
+        self._provider_of = provider_of
+        self._grace = round(place_grace.total_seconds() * 1000)
+        self._new_name = new_name
+        self._by_exam: dict[int, list[Room]] = {}
+        self._stale: set[int] = set()
+        self._wake = asyncio.Event()
+        bus.subscribe(ROOMS_CHANGED, self._heard_rooms)
+        bus.subscribe(RESYNC, self._heard_resync)
+
+    # --- placement, inside the caller's transaction ---
+
+    async def place(self, w: Work, row: ConnectionRow, exam: Exam) -> None:
+        """Give a live client its place; quiet when it has one.
+
+        A returning candidate takes back the place of the dead connection it replaces, so the count stays as it was
+        (live-proctoring.md §3.2 "Reconnect").
+        """
+        if not exam.proctoring.enabled or not self._takes_place(row, exam):
+            return
+        now = self._clock.now_ms()
+        size = await queries.lock_exam(w.db, exam.id)
+        held = await queries.membership(w.db, row.id)
+        returning = await self._returning(w, row, exam.id, now)
+        if held is not None and (returning is None or returning.room_id == held):
+            if returning is not None and returning.holds_place:
+                await self._replace(w, returning.connection_id, row.id, now)
+            if row.state is ConnectionState.ACTIVE and await connection_queries.hurry_instructions(
+                w.db, row.id, now=now
+            ):
+                w.announce(INSTRUCTION_HURRIED, row.id)
+            return
+        if returning is not None and returning.holds_place:
+            await self._replace(w, returning.connection_id, row.id, now)
+        rooms = await queries.of_exam(w.db, exam.id)
+        home = await queries.last_room(w.db, row.id) if returning is None else returning.room_id
+        room = rules.choose_collecting_room(rooms, size, home=home)
+        if held is not None:
+            # Placed before we knew who it was: it goes home only if home has a place; nobody is moved for less.
+            if room is None or room.id != home:
+                return
+            await queries.leave(w.db, [row.id], until=now)
+        room_id = room.id if room is not None else await self._new_room(w, exam, rooms, now)
+        await queries.join(w.db, room_id=room_id, connection_id=row.id, since=now)
+        if row.replaced_by is not None:
+            await connection_queries.change(w.db, row.id, replaced_by=None, replaced_at=None)
+        await queries.wish(w.db, row.id, room_id, changed_at=now)
+        w.announce(ROOMS_CHANGED, exam.id)
+        if room is not None and room.state is RoomState.OPEN:
+            await self._invite(w, row, exam, room)
+
+    async def free(self, w: Work, row: ConnectionRow) -> None:
+        """A connection ended: its place is free for the next."""
+        if row.exam_id is not None:
+            await queries.lock_exam(w.db, row.exam_id)
+            await self._free(w, row.id, self._clock.now_ms())
+            w.announce(ROOMS_CHANGED, row.exam_id)
+
+    async def _free(self, w: Work, connection_id: int, now: int) -> None:
+        if await queries.leave(w.db, [connection_id], until=now):
+            await queries.wish(w.db, connection_id, None, changed_at=now)
+            w.announce(CONNECTION_CHANGED, connection_id)
+
+    async def _replace(self, w: Work, old: int, new: int, now: int) -> None:
+        """The candidate is back as `new`: the old connection gives up its place and is history."""
+        await self._free(w, old, now)
+        await connection_queries.change(w.db, old, replaced_by=new, replaced_at=now)
+
+    async def _new_room(self, w: Work, exam: Exam, rooms: list[Room], now: int) -> int:
+        room_id = await queries.add(
+            w.db,
+            exam_id=exam.id,
+            kind=RoomKind.COLLECTING,
+            number=rules.next_number(rooms),
+            name=self._new_name(),
+            created_at=now,
+        )
+        log.info("room_opening", exam_id=exam.id, room_id=room_id)
+        return room_id
+
+    async def _returning(self, w: Work, row: ConnectionRow, exam_id: int, now: int) -> rules.Returning | None:
+        sightings = await queries.others_of_exam(
+            w.db, exam_id, but=row.id, user=row.user_session_id, machine=row.device.machine_name
+        )
+        for seen in sightings:
+            if seen.id > row.id:
+                continue  # the newer connection is the one that returns, never the older
+            is_dead = seen.is_over or monitoring_rules.is_missing(self._last_heard(seen), now)
+            if not monitoring_rules.same_candidate(seen, row, old_is_missing=is_dead):
+                continue
+            held = await queries.membership(w.db, seen.id)
+            if held is not None and not is_dead and not _same_machine(seen, row):
+                continue  # the same person twice at once, on two machines: both are shown, neither is thrown out
+            room_id = held if held is not None else await queries.last_room(w.db, seen.id)
+            if room_id is not None:
+                return rules.Returning(seen.id, room_id, holds_place=held is not None)
+        return None
+
+    def _last_heard(self, seen: queries.Sighting) -> int:
+        live = self._live.by_id.get(seen.id)
+        return max(seen.last_ping or 0, (live.last_ping if live is not None else 0) or 0, seen.created_at)
+
+    def _takes_place(self, row: ConnectionRow, exam: Exam) -> bool:
+        return rules.takes_place(
+            _capability_of(row), exam.proctoring.join_by, provider_can=self._provider_is_native(exam)
+        )
+
+    def _provider_is_native(self, exam: Exam) -> bool:
+        return Feature.NATIVE_JOIN in self._provider_of(exam).features
+
+    async def _invite(self, w: Work, row: ConnectionRow, exam: Exam, room: Room) -> None:
+        """Call a client in by instruction, if it is one that can and should be."""
+        can = _capability_of(row)
+        if not rules.joins_natively(
+            can, exam.proctoring.join_by, provider_can=self._provider_is_native(exam)
+        ):
+            return
+        guest = Guest(
+            identity=str(row.id),
+            display_name=monitoring_rules.display_name(
+                user_session_id=row.user_session_id,
+                account_name=row.device.account_name,
+                machine_name=row.device.machine_name,
+                address=row.device.address,
+            ),
+            is_proctor=False,
+            expires_at=to_ms(exam.ends_at + TICKET_GRACE),
+        )
+        ticket = self._provider_of(exam).ticket(RoomHandle(room.name, room.subject), guest)
+        if not isinstance(ticket, JitsiTicket):
+            return
+        settled = row.state is ConnectionState.ACTIVE
+        await self._connections.instruct(
+            w,
+            row.id,
+            InstructionType.PROCTORING,
+            {
+                "service-type": "JITSI_MEET",
+                "method": "JOIN",
+                "jitsiMeetServerURL": ticket.server_for(os_family(row.device.os_name)),
+                "jitsiMeetRoom": ticket.room,
+                "jitsiMeetSubject": ticket.subject,
+                "jitsiMeetToken": ticket.token,
+                "roomType": "proctoring",
+            },
+            not_before=0 if settled else self._clock.now_ms() + rules.JOIN_SETTLES,
+        )
+
+    async def confirm(self, live: LiveConnection, revision: int) -> None:
+        """A candidate's page acts on a desired place."""
+        if live.confirmed_revision >= revision:
+            return
+        async with self._work() as w:
+            if await queries.confirm(w.db, live.id, revision):
+                w.announce(CONNECTION_CHANGED, live.id)
+
+    # --- the clock's part ---
+
+    async def sweep(self) -> None:
+        """Free places of the silent, place whoever has none, finish what was begun. Safe to run on every node."""
+        await self._free_silent()
+        await self._place_missed()
+        await self.finish_steps()
+        await self._repeat_lost_joins()
+
+    async def _free_silent(self) -> None:
+        now = self._clock.now_ms()
+        async with self._reading() as w:
+            silent = await queries.silent_members(w.db, heard_before=now - self._grace)
+        for connection_id, exam_id in silent:
+            live = self._live.by_id.get(connection_id)
+            if live is not None and live.state.is_open and now - (live.last_ping or 0) < self._grace:
+                continue  # its ping is younger than the last batch
+            async with self._work() as w:
+                await queries.lock_exam(w.db, exam_id)
+                await self._free(w, connection_id, now)
+                w.announce(ROOMS_CHANGED, exam_id)
+            log.info("place_freed", connection_id=connection_id, exam_id=exam_id)
+
+    async def _place_missed(self) -> None:
+        now = self._clock.now()
+        exams = [e for e in self._directory.running(now) if e.proctoring.enabled]
+        if not exams:
+            return
+        heard_since = self._clock.now_ms() - min(self._grace, 15_000)
+        async with self._reading() as w:
+            missed = await queries.unplaced(
+                w.db,
+                exam_ids=[e.id for e in exams],
+                heard_since=heard_since,
+                replaced_silence=REPLACED_SILENCE,
+            )
+        for connection_id in missed:
+            await self.place_again(connection_id)
+
+    async def place_again(self, connection_id: int) -> None:
+        """Place one connection in a transaction of its own: it resumed after its place was freed, or was missed."""
+        async with self._work() as w:
+            (row,) = await connection_queries.by_ids(w.db, [connection_id]) or (None,)
+            exam = None if row is None or row.exam_id is None else self._directory.exams.get(row.exam_id)
+            if row is None or exam is None or not self._takes_place(row, exam):
+                return
+            await self.place(w, row, exam)
+            w.announce(CONNECTION_CHANGED, connection_id)
+
+    async def finish_steps(self) -> None:
+        """Make the calls that have no outcome yet: rooms to open, rooms to close, failed ones that are due again."""
+        async with self._reading() as w:
+            steps = await queries.unfinished(w.db, self._clock.now_ms())
+        await asyncio.gather(*(self._finish(step) for step in steps))
+
+    async def _finish(self, step: queries.Unfinished) -> None:
+        room = step.room
+        exam = self._directory.exams.get(room.exam_id)
+        if exam is None:
+            return
+        provider = self._provider_of(exam)
+        try:
+            async with asyncio.timeout(CALL_LIMIT):
+                if room.state is RoomState.CLOSING:
+                    await provider.close_room(RoomHandle(room.name, room.subject))
+                else:
+                    await provider.open_room(
+                        RoomSpec(room.name, room.subject, exam.proctoring.collecting_room_size)
+                    )
+        except (ProviderError, TimeoutError) as error:
+            await self._note_failure(step, error)
+            return
+        async with self._work() as w:
+            if room.state is RoomState.CLOSING:
+                await queries.set_state(
+                    w.db, room.id, RoomState.CLOSED, reason=None, closed_at=self._clock.now_ms()
+                )
+            else:
+                await queries.lock_exam(w.db, exam.id)
+                await queries.set_state(w.db, room.id, RoomState.OPEN, reason=None, retry_at=None)
+                await self._invite_members(w, exam, room)
+            w.announce(ROOMS_CHANGED, exam.id)
+
+    async def _invite_members(self, w: Work, exam: Exam, room: Room) -> None:
+        ids = await queries.members(w.db, room.id)
+        for row in await connection_queries.by_ids(w.db, ids):
+            await self._invite(w, row, exam, room)
+            w.announce(CONNECTION_CHANGED, row.id)
+
+    async def _note_failure(self, step: queries.Unfinished, error: Exception) -> None:
+        attempts = step.attempts + 1
+        reason = (
+            error.message
+            if isinstance(error, InvigiloError)
+            else "The meeting service did not answer in time."
+        )
+        state = RoomState.CLOSING if step.room.state is RoomState.CLOSING else RoomState.FAILED
+        async with self._work() as w:
+            await queries.set_state(
+                w.db,
+                step.room.id,
+                state,
+                reason=reason,
+                attempts=attempts,
+                retry_at=self._clock.now_ms() + rules.retry_delay(attempts),
+            )
+            for connection_id in await queries.members(w.db, step.room.id):
+                w.announce(CONNECTION_CHANGED, connection_id)
+            w.announce(ROOMS_CHANGED, step.room.exam_id)
+        if attempts == 1:
+            log.warning("room_step_failed", room_id=step.room.id, exam_id=step.room.exam_id, reason=reason)
+
+    async def _repeat_lost_joins(self) -> None:
+        """A join that was never confirmed is wished for again when its minute is over and the client pings."""
+        now = self._clock.now_ms()
+        for live in list(self._live.by_id.values()):
+            if live.room_id is None or live.confirmed_revision >= live.revision or live.exam_id is None:
+                continue
+            if live.queue or not live.state.is_open or now - (live.last_ping or 0) > 5_000:
+                continue
+            exam = self._directory.exams.get(live.exam_id)
+            if exam is None or not self._provider_is_native(exam):
+                continue
+            async with self._work() as w:
+                (row,) = await connection_queries.by_ids(w.db, [live.id])
+                room = next((r for r in await queries.of_exam(w.db, exam.id) if r.id == row.room_id), None)
+                if room is not None and room.state is RoomState.OPEN:
+                    await self._invite(w, row, exam, room)
+
+    # --- what pages see ---
+
+    def _heard_rooms(self, exam_id: Any) -> None:
+        self._stale.add(exam_id)
+        self._wake.set()
+
+    def _heard_resync(self, _payload: Any) -> None:
+        self._stale.update(self._directory.exams)
+        self._wake.set()
+
+    async def wait_for_work(self, timeout_seconds: float) -> None:
+        """Return when a room changed, or after the time: what the sweep's loop waits on."""
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout_seconds)
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def refresh(self) -> set[int]:
+        """Read the rooms of exams that changed; returns those exams."""
+        changed, self._stale = self._stale, set()
+        try:
+            async with self._reading() as w:
+                for exam_id in changed:
+                    self._by_exam[exam_id] = await queries.of_exam(w.db, exam_id)
+        except Unavailable:
+            self._stale |= changed
+            return set()
+        return changed
+
+    async def load_all(self) -> None:
+        self._stale.update(self._directory.exams)
+        await self.refresh()
+
+    def exams_with_rooms(self) -> list[int]:
+        """Exams that still have a room which is not closed."""
+        return [
+            exam_id
+            for exam_id, rooms in self._by_exam.items()
+            if any(room.state.takes_members or room.state is RoomState.CLOSING for room in rooms)
+        ]
+
+    def of_exam(self, exam: Exam) -> list[RoomView]:
+        """The collecting rooms by number, as last read. Their members are counted from rows, never kept apart."""
+        return [
+            RoomView(
+                number=room.number,
+                subject=room.subject,
+                kind=room.kind.value,
+                state=room.state.value,
+                reason=room.reason,
+                size=exam.proctoring.collecting_room_size,
+                members=room.member_count,
+            )
+            for room in self._by_exam.get(exam.id, [])
+            if room.kind is RoomKind.COLLECTING and room.state is not RoomState.CLOSED
+        ]
+
+    async def close_rooms(self, exam_id: int) -> None:
+        """The exam is over: everybody leaves, every room is closed at the service."""
+        async with self._work() as w:
+            await queries.lock_exam(w.db, exam_id)
+            rooms = [r for r in await queries.of_exam(w.db, exam_id) if r.state.takes_members]
+            for room in rooms:
+                for connection_id in await queries.members(w.db, room.id):
+                    await self._free(w, connection_id, self._clock.now_ms())
+                await queries.set_state(w.db, room.id, RoomState.CLOSING, attempts=0, retry_at=None)
+            if rooms:
+                w.announce(ROOMS_CHANGED, exam_id)
+        await self.finish_steps()
+
+
+def _same_machine(seen: queries.Sighting, row: ConnectionRow) -> bool:
+    return bool(seen.device.machine_name) and (seen.device.machine_name, seen.device.account_name) == (
+        row.device.machine_name,
+        row.device.account_name,
+    )
+
+
+def _capability_of(row: ConnectionRow) -> Capability:
+    return capability_of(row.device.os_name, row.device.seb_version)
