@@ -1,0 +1,118 @@
+"""The messages of docs/protocol.md, as types: what does not fit one of them is refused before anything looks at it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+ShortText = Annotated[str, Meta(max_length=64)]
+Sdp = Annotated[str, Meta(max_length=64_000)]
+ConnectionId = Annotated[int, Meta(ge=1, lt=2**31)]
+DeviceCheck = Literal[
+    "pending", "ok", "denied_by_settings", "denied_by_system", "no_device", "in_use", "failed"
+]
+PathCheck = Literal["pending", "ok", "no_path", "stills_only"]
+Sending = Literal["live", "muted", "ended", "off"]
+
+
+class IceCandidate(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An RTCIceCandidateInit."""
+
+    candidate: Annotated[str, Meta(max_length=2_000)] = ""
+    sdpMid: Annotated[str, Meta(max_length=64)] | None = None  # noqa: N815  (the browser's spelling)
+    sdpMLineIndex: Annotated[int, Meta(ge=0, le=64)] | None = None  # noqa: N815
+    usernameFragment: Annotated[str, Meta(max_length=256)] | None = None  # noqa: N815
+
+
+class _Message(Struct, tag_field="t", forbid_unknown_fields=True): ...
+
+
+class Hello(_Message, tag="hello"):
+    tab: ShortText
+    language: ShortText = "en"
+    seb: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class SelfCheck(_Message, tag="self_check"):
+    camera: DeviceCheck
+    microphone: DeviceCheck
+    path: PathCheck
+    detail: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Media(_Message, tag="media"):
+    camera: Sending
+    microphone: Sending
+    visible: bool = True
+    exam_opened: bool = False
+
+
+class CandidateSignal(_Message, tag="signal"):
+    peer: ShortText
+    kind: Literal["offer", "candidate"]
+    sdp: Sdp | None = None
+    candidate: IceCandidate | None = None
+
+
+class PeerState(_Message, tag="peer"):
+    peer: ShortText
+    state: Literal["connecting", "connected", "disconnected", "failed", "closed"]
+
+
+class Confirm(_Message, tag="confirm"):
+    revision: Annotated[int, Meta(ge=0, lt=2**31)]
+
+
+class Ping(_Message, tag="ping"):
+    n: Annotated[int, Meta(ge=0, lt=2**53)]
+
+
+class Watch(_Message, tag="watch"):
+    connection: ConnectionId
+
+
+class Unwatch(_Message, tag="unwatch"):
+    connection: ConnectionId
+
+
+class ProctorSignal(_Message, tag="signal"):
+    connection: ConnectionId
+    kind: Literal["answer", "candidate"]
+    sdp: Sdp | None = None
+    candidate: IceCandidate | None = None
+
+
+class Restart(_Message, tag="restart"):
+    connection: ConnectionId
+
+
+class FrameReport(Struct, forbid_unknown_fields=True):
+    connection: ConnectionId
+    frames: Annotated[int, Meta(ge=0, lt=100_000)]
+    width: Annotated[int, Meta(ge=0, lt=20_000)] = 0
+    height: Annotated[int, Meta(ge=0, lt=20_000)] = 0
+
+
+class Frames(_Message, tag="frames"):
+    reports: Annotated[list[FrameReport], Meta(max_length=200)]
+
+
+class Stills(_Message, tag="stills"):
+    connections: Annotated[list[ConnectionId], Meta(max_length=1_000)] | Literal["all"]
+
+
+FromCandidate = Hello | SelfCheck | Media | CandidateSignal | PeerState | Confirm | Ping
+FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | Ping
+
+candidate_decoder: msgspec.json.Decoder[FromCandidate] = msgspec.json.Decoder(FromCandidate)
+proctor_decoder: msgspec.json.Decoder[FromProctor] = msgspec.json.Decoder(FromProctor)
+
+
+def signal_fields(message: CandidateSignal | ProctorSignal) -> dict[str, Any]:
+    """What is passed on: the description or the ICE candidate, in the browser's spelling."""
+    if message.kind == "candidate":
+        found = message.candidate
+        return {"kind": "candidate", "candidate": None if found is None else msgspec.to_builtins(found)}
+    return {"kind": message.kind, "sdp": message.sdp or ""}
