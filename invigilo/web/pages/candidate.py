@@ -1,0 +1,71 @@
+"""The candidate's page: opened by SEB as the exam's start address, it shows the notice, checks the camera and stays on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, WebSocket, get, websocket
+from litestar.params import FromPath
+
+from invigilo.monitoring.live import LiveConnection
+from invigilo.monitoring.wall import name_of
+from invigilo.secrets_box import digest
+from invigilo.storage.queries import connections as connection_queries
+from invigilo.web.pages.candidate_view import CandidateEndedPage, CandidatePage
+from invigilo.web.parts import AnyRequest, Site, SiteParts
+from invigilo.web.sockets import find_page
+
+KEY_LENGTH = 64
+
+
+async def _find(site: Site, key: str) -> LiveConnection | None:
+    """The connection of an entry key; loaded if this node has not met it."""
+    if len(key) > KEY_LENGTH or not key.isascii():
+        return None
+    entry_hash = digest(key)
+    live = site.connections.live.by_entry_key_hash.get(entry_hash)
+    if live is not None:
+        return live
+    async with site.reading() as w:
+        row = await connection_queries.by_entry_key_hash(w.db, entry_hash)
+    if row is None:
+        return None
+    await site.connections.reload([row.id])
+    return site.connections.live.by_id.get(row.id)
+
+
+@get("/e/{key:str}")
+async def page(request: AnyRequest, site: SiteParts, key: FromPath[str]) -> Response[Any]:
+    live = find_page(await _find(site, key))
+    language = site.renderer.language_of(request)
+    exam = site.directory.exams.get(live.exam_id or 0)
+    institution = site.directory.institutions.get(live.institution_id, "")
+    exam_name = "" if exam is None else exam.name
+    if not live.state.is_open or (exam is not None and not exam.is_running(site.clock.now())):
+        ended = CandidateEndedPage(language=language, exam=exam_name, institution=institution)
+        return site.renderer.respond(request, "candidate_ended.html", ended, language=language, status=410)
+    if live.page.link_opened_at is None:
+        live.page.link_opened_at = site.clock.now_ms()
+        site.connections.live.heard(live, "page")
+    view = CandidatePage(
+        language=language,
+        candidate=name_of(live),
+        exam=exam_name,
+        institution=institution,
+        messages=site.renderer.catalogue.part(language, "candidate."),
+        socket_path=f"/e/{key}/socket",
+    )
+    return site.renderer.respond(request, "candidate.html", view, language=language)
+
+
+@websocket("/e/{key:str}/socket")
+async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, key: FromPath[str]) -> None:
+    live = await _find(site, key)
+    if live is None:
+        await socket.accept()
+        await socket.close(code=4002, reason="unknown link")
+        return
+    await site.sockets.candidate(socket, live)
+
+
+handlers = [page, socket]

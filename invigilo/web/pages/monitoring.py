@@ -1,0 +1,386 @@
+"""What proctors open: the list of running exams, the monitoring page, room windows, the overview, one connection."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar import Response, WebSocket, get, post, websocket
+from litestar.params import FromPath
+
+from invigilo.accounts.model import Account, Right, Role
+from invigilo.accounts.permissions import access_exam, rights_on
+from invigilo.activity.service import record
+from invigilo.clock import to_ms
+from invigilo.errors import BadInput, InvigiloError, NotFound
+from invigilo.exams.model import Exam
+from invigilo.monitoring.live import LiveConnection
+from invigilo.monitoring.model import EventType, InstructionType
+from invigilo.monitoring.service import WhenGone
+from invigilo.monitoring.wall import name_of
+from invigilo.storage.queries import connections as connection_queries
+from invigilo.storage.queries.connections import ConnectionRow
+from invigilo.storage.work import Work
+from invigilo.web.pages.views import ConnectionPage, ExamCard, ExamListPage, Frame, MonitoringPage
+from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts, account_of
+
+EVENTS_PER_PAGE = 200
+LONGEST_MESSAGE = 300
+
+
+def frame_of(request: AnyRequest, site: Site, account: Account) -> Frame:
+    language = site.renderer.language_of(request, account.language)
+    return Frame(language, account.display_name, may_hand_out_files=account.role is Role.EXAM_ADMIN)
+
+
+def _exam(site: Site, account: Account, exam_id: int, right: Right) -> Exam:
+    return access_exam(account, site.directory.exams.get(exam_id), right)
+
+
+def _live(site: Site, exam: Exam, connection_id: int) -> LiveConnection:
+    """A connection of this exam. Raises NotFound."""
+    live = site.connections.live.by_id.get(connection_id)
+    if live is None or live.exam_id != exam.id:
+        raise NotFound("There is no such connection in this exam.")
+    return live
+
+
+def _texts(site: Site, language: str) -> dict[str, str]:
+    return site.renderer.catalogue.part(language, "proctor.") | site.renderer.catalogue.part(
+        language, "cause."
+    )
+
+
+@get("/monitoring")
+async def exam_list(request: AnyRequest, site: SiteParts, account: SignedIn) -> Response[Any]:
+    """Running exams this person may see."""
+    now = site.clock.now()
+    cards = [_card(site, account, exam) for exam in site.directory.running(now) if rights_on(account, exam)]
+    frame = frame_of(request, site, account)
+    page = ExamListPage(frame=frame, exams=cards, now=to_ms(now))
+    return site.renderer.respond(request, "exam_list.html", page, language=frame.language)
+
+
+def _card(site: Site, account: Account, exam: Exam) -> ExamCard:
+    rows = [site.stream.judged(exam, live) for live in site.connections.live.of_exam(exam.id)]
+    return ExamCard(
+        id=exam.id,
+        name=exam.name,
+        institution=site.directory.institutions.get(exam.institution_id, ""),
+        starts_at=to_ms(exam.starts_at),
+        ends_at=to_ms(exam.ends_at),
+        connected=sum(row["seb"] == "ok" for row in rows),
+        problems=sum(row["severity"] == "problem" for row in rows),
+        may_watch=Right.PROCTOR in rights_on(account, exam),
+    )
+
+
+def _monitoring_page(
+    request: AnyRequest,
+    site: Site,
+    account: Account,
+    exam: Exam,
+    *,
+    view: str,
+    room_number: int | None = None,
+) -> MonitoringPage:
+    frame = frame_of(request, site, account)
+    return MonitoringPage(
+        frame=frame,
+        exam_id=exam.id,
+        exam_name=exam.name,
+        institution=site.directory.institutions.get(exam.institution_id, ""),
+        starts_at=to_ms(exam.starts_at),
+        ends_at=to_ms(exam.ends_at),
+        may_watch=Right.PROCTOR in rights_on(account, exam),
+        room_number=room_number,
+        data={
+            "view": view,
+            "examId": exam.id,
+            "roomNumber": room_number,
+            "socket": f"/monitoring/{exam.id}/socket",
+            "base": f"/monitoring/{exam.id}",
+            "language": frame.language,
+            "texts": _texts(site, frame.language),
+        },
+    )
+
+
+@get("/monitoring/{exam_id:int}")
+async def monitoring(
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int]
+) -> Response[Any]:
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    page = _monitoring_page(request, site, account, exam, view="monitoring")
+    return site.renderer.respond(request, "monitoring.html", page, language=page.frame.language)
+
+
+@get("/monitoring/{exam_id:int}/rooms/{number:int}")
+async def room(
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int], number: FromPath[int]
+) -> Response[Any]:
+    """A room's window. Opening it is a deed worth keeping: somebody watches people."""
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    if not any(view.number == number for view in site.rooms.of_exam(exam)):
+        raise NotFound(f"There is no room {number} in this exam yet. Rooms appear as candidates arrive.")
+    await _record(site, account, exam, "room_entered", detail={"room": number})
+    page = _monitoring_page(request, site, account, exam, view="room", room_number=number)
+    return site.renderer.respond(request, "room.html", page, language=page.frame.language)
+
+
+@get("/monitoring/{exam_id:int}/overview")
+async def overview(
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int]
+) -> Response[Any]:
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    await _record(site, account, exam, "overview_entered")
+    page = _monitoring_page(request, site, account, exam, view="overview")
+    return site.renderer.respond(request, "overview.html", page, language=page.frame.language)
+
+
+async def _record(
+    site: Site, account: Account, exam: Exam, deed: str, detail: dict[str, Any] | None = None
+) -> None:
+    async with site.work() as w:
+        await record(
+            w,
+            at=site.clock.now(),
+            actor=account,
+            deed=deed,
+            institution_id=exam.institution_id,
+            exam_id=exam.id,
+            detail=detail,
+        )
+
+
+@get("/monitoring/{exam_id:int}/connections/{connection_id:int}")
+async def connection(
+    request: AnyRequest,
+    site: SiteParts,
+    account: SignedIn,
+    exam_id: FromPath[int],
+    connection_id: FromPath[int],
+) -> Response[Any]:
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    live = _live(site, exam, connection_id)
+    frame = frame_of(request, site, account)
+    base = f"/monitoring/{exam.id}"
+    row = site.stream.judged(exam, live)
+    page = ConnectionPage(
+        frame=frame,
+        exam_id=exam.id,
+        exam_name=exam.name,
+        connection_id=live.id,
+        name=name_of(live),
+        row=row,
+        data={
+            "view": "connection",
+            "examId": exam.id,
+            "connectionId": live.id,
+            "socket": f"{base}/socket",
+            "base": base,
+            "language": frame.language,
+            "row": row,
+            "texts": _texts(site, frame.language),
+        },
+    )
+    return site.renderer.respond(request, "connection.html", page, language=frame.language)
+
+
+@get("/monitoring/{exam_id:int}/connections/{connection_id:int}/events")
+async def events(
+    request: AnyRequest,
+    site: SiteParts,
+    account: SignedIn,
+    exam_id: FromPath[int],
+    connection_id: FromPath[int],
+) -> dict[str, Any]:
+    """Events in the order they arrived: `after` for what is new, `before` to page back, `types` as names."""
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    live = _live(site, exam, connection_id)
+    query = request.query_params
+    before = _whole(query.get("before"))
+    async with site.reading() as w:
+        rows = await connection_queries.events_of(
+            w.db,
+            live.id,
+            after=_whole(query.get("after")) or 0,
+            before=before,
+            types=_types(query.get("types")),
+            limit=EVENTS_PER_PAGE + 1,
+        )
+    more = len(rows) > EVENTS_PER_PAGE
+    kept = rows[-EVENTS_PER_PAGE:] if before is not None else rows[:EVENTS_PER_PAGE]
+    return {"events": [_event(row) for row in kept], "more": more}
+
+
+def _event(row: connection_queries.EventRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "type": row.type.name,
+        "time": row.server_time,
+        "client_time": row.client_time,
+        "value": row.numeric_value,
+        "text": row.text,
+    }
+
+
+def _whole(text: Any) -> int | None:
+    if text is None or text == "":
+        return None
+    if not str(text).isascii() or not str(text).isdigit() or len(str(text)) > 18:
+        raise BadInput("`after` and `before` are event numbers.", field="after")
+    return int(text)
+
+
+def _types(text: Any) -> list[EventType]:
+    names = [name for name in str(text or "").split(",") if name]
+    unknown = [name for name in names if name not in EventType.__members__]
+    if unknown:
+        raise BadInput(f"There is no event type {unknown[0][:40]!r}.", field="types")
+    return [EventType[name] for name in names]
+
+
+# --- deeds ---
+
+
+def _recorder(site: Site, account: Account, deed: str, detail: dict[str, Any] | None = None) -> WhenGone:
+    """Writes the deed into the record, in the deed's own transaction."""
+
+    async def write(w: Work, row: ConnectionRow) -> None:
+        await record(
+            w,
+            at=site.clock.now(),
+            actor=account,
+            deed=deed,
+            institution_id=row.institution_id,
+            exam_id=row.exam_id,
+            connection_id=row.id,
+            detail=detail,
+        )
+
+    return write
+
+
+DONE = {"ok": True}
+
+
+@post(
+    "/monitoring/{exam_id:int}/connections/{connection_id:int}/notifications/{number:int}/confirm",
+    status_code=200,
+)
+async def confirm_notification(
+    site: SiteParts,
+    account: SignedIn,
+    exam_id: FromPath[int],
+    connection_id: FromPath[int],
+    number: FromPath[int],
+) -> dict[str, bool]:
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    live = _live(site, exam, connection_id)
+    write = _recorder(site, account, "notification_confirmed", {"number": number})
+    await site.connections.confirm_notification(live, number, by=account.id, record=write)
+    return DONE
+
+
+@post("/monitoring/{exam_id:int}/connections/{connection_id:int}/lock", status_code=200)
+async def lock(
+    request: AnyRequest,
+    site: SiteParts,
+    account: SignedIn,
+    exam_id: FromPath[int],
+    connection_id: FromPath[int],
+) -> dict[str, bool]:
+    """Lock the candidate's screen; an optional `message` is shown there."""
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    live = _live(site, exam, connection_id)
+    message = await _message_of(request)
+    await site.connections.send(
+        live,
+        InstructionType.LOCK_SCREEN,
+        {"message": message} if message else {},
+        record=_recorder(site, account, "screen_locked"),
+    )
+    return DONE
+
+
+async def _message_of(request: AnyRequest) -> str:
+    if not await request.body():
+        return ""
+    kind = request.content_type[0]
+    data: Any = await request.json() if kind == "application/json" else dict(await request.form())
+    message = data.get("message", "") if isinstance(data, dict) else ""
+    if not isinstance(message, str) or len(message) > LONGEST_MESSAGE:
+        raise BadInput(f"The message is a text of at most {LONGEST_MESSAGE} characters.", field="message")
+    return message.strip()
+
+
+@post("/monitoring/{exam_id:int}/connections/{connection_id:int}/quit", status_code=200)
+async def quit_seb(
+    site: SiteParts, account: SignedIn, exam_id: FromPath[int], connection_id: FromPath[int]
+) -> dict[str, bool]:
+    """End this candidate's SEB session."""
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    live = _live(site, exam, connection_id)
+    await site.connections.send(live, InstructionType.QUIT, {}, record=_recorder(site, account, "seb_quit"))
+    return DONE
+
+
+@post("/monitoring/{exam_id:int}/connections/{connection_id:int}/disable", status_code=200)
+async def disable(
+    site: SiteParts, account: SignedIn, exam_id: FromPath[int], connection_id: FromPath[int]
+) -> dict[str, bool]:
+    """Mark a lost connection as cancelled."""
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    live = _live(site, exam, connection_id)
+    await site.connections.disable(live, record=_recorder(site, account, "connection_disabled"))
+    return DONE
+
+
+# --- the live stream ---
+
+
+@websocket("/monitoring/{exam_id:int}/socket")
+async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, exam_id: FromPath[int]) -> None:
+    """Close codes: 4401 sign in again, 4403 not yours; else docs/protocol.md."""
+    account = await account_of(socket, site)
+    if account is None or not _same_origin(socket):
+        await _refuse(socket, 4401)
+        return
+    try:
+        exam = _exam(site, account, exam_id, Right.PROCTOR)
+    except InvigiloError:
+        await _refuse(socket, 4403)
+        return
+
+    async def still_valid() -> bool:
+        return await account_of(socket, site) == account
+
+    await site.sockets.proctor(socket, account, exam, still_valid)
+
+
+async def _refuse(socket: WebSocket[Any, Any, Any], code: int) -> None:
+    """Accepted first, because a browser shows no close code of a refused handshake."""
+    await socket.accept()
+    await socket.close(code=code)
+
+
+def _same_origin(socket: WebSocket[Any, Any, Any]) -> bool:
+    """A page of another site must not ride on the proctor's cookie."""
+    origin = socket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+
+
+handlers = [
+    exam_list,
+    monitoring,
+    room,
+    overview,
+    connection,
+    events,
+    confirm_notification,
+    lock,
+    quit_seb,
+    disable,
+    socket,
+]

@@ -1,0 +1,97 @@
+"""What each page shows: one frozen dataclass per template, handed in as `page`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the surrounding page needs, on every page of a signed-in person."""
+
+    language: str
+    person: str
+    may_hand_out_files: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage:
+    language: str
+    next: str = "/monitoring"
+    username: str = ""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    status: int
+    title: str
+    message: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExamCard:
+    """One exam of the list. Times in ms since the epoch; the page shows them in the reader's zone."""
+
+    id: int
+    name: str
+    institution: str
+    starts_at: int
+    ends_at: int
+    connected: int
+    problems: int
+    may_watch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExamListPage:
+    frame: Frame
+    exams: list[ExamCard]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringPage:
+    """The monitoring page, a room's window, and the overview: all live on the exam's socket."""
+
+    frame: Frame
+    exam_id: int
+    exam_name: str
+    institution: str
+    starts_at: int
+    ends_at: int
+    may_watch: bool
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    """For the scripts: socket address, texts, room number."""
+    room_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPage:
+    frame: Frame
+    exam_id: int
+    exam_name: str
+    connection_id: int
+    name: str
+    row: dict[str, Any]
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationCard:
+    id: int
+    name: str
+    client_id: str
+    ping_interval_ms: int
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFilesPage:
+    frame: Frame
+    configurations: list[ConfigurationCard]
+    server_url: str
+    is_secure: bool
+    """The camera works only from https or localhost: the page warns where this address is neither."""

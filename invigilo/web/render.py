@@ -1,0 +1,112 @@
+"""From a dataclass to a page: templates, texts, static files and the headers every page carries."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from litestar import MediaType, Request, Response
+from litestar.utils.scope.state import ScopeState
+from markupsafe import Markup
+
+from invigilo.web.catalogue import Catalogue
+
+FOLDER = Path(__file__).parent
+STATIC = FOLDER / "static"
+LANGUAGES = ("en", "de")
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": "; ".join(
+        [
+            "default-src 'self'",
+            "connect-src 'self' {sockets}",
+            "img-src 'self' blob: data:",
+            "media-src 'self' blob:",
+            "worker-src 'self' blob:",
+            "script-src 'self'",
+            "style-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+        ]
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
+    "Cache-Control": "no-store",
+}
+"""Strict: nothing inline, nothing from elsewhere. `connect-src` names our own socket address for engines in which 'self'
+does not cover `wss:`."""
+
+
+@cache
+def static_version() -> str:
+    """A mark over all static files: part of their address, so browsers may keep them for ever."""
+    mark = hashlib.sha256()
+    for file in sorted(STATIC.rglob("*")):
+        if file.is_file():
+            mark.update(file.relative_to(STATIC).as_posix().encode())
+            mark.update(file.read_bytes())
+    return mark.hexdigest()[:12]
+
+
+def static_address(name: str) -> str:
+    return f"/static/{static_version()}/{name}"
+
+
+class Renderer:
+    """Renders templates; a template sees `page` and these functions, nothing else."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def html(self, template: str, page: Any, *, language: str, csrf_token: str) -> str:
+        def t(key: str, **values: Any) -> str:
+            return self.catalogue.text(language, key, **values)
+
+        def csrf_input() -> Markup:
+            return Markup('<input type="hidden" name="_csrf_token" value="{}">').format(csrf_token)
+
+        return self._environment.get_template(template).render(
+            page=page, t=t, static=static_address, csrf_input=csrf_input, language=language
+        )
+
+    def language_of(self, request: Request[Any, Any, Any], preferred: str | None = None) -> str:
+        """`?lang=` first, then the person's own choice, then the browser's."""
+        asked = request.query_params.get("lang")
+        if asked in LANGUAGES:
+            return str(asked)
+        if preferred in LANGUAGES:
+            return str(preferred)
+        return self.catalogue.choose_language(request.headers.get("accept-language", ""), LANGUAGES)
+
+    def respond(
+        self, request: Request[Any, Any, Any], template: str, page: Any, *, language: str, status: int = 200
+    ) -> Response[str]:
+        body = self.html(template, page, language=language, csrf_token=csrf_token_of(request))
+        return Response(body, status_code=status, media_type=MediaType.HTML, headers=page_headers(request))
+
+
+def page_headers(request: Request[Any, Any, Any]) -> dict[str, str]:
+    host = request.headers.get("host", "")
+    scheme = "wss" if request.scope["scheme"] == "https" else "ws"
+    is_plain = bool(host) and all(c.isalnum() or c in ".-:[]" for c in host)
+    sockets = f"{scheme}://{host}" if is_plain else ""
+    return {name: value.replace("{sockets}", sockets) for name, value in PAGE_HEADERS.items()}
+
+
+def csrf_token_of(request: Request[Any, Any, Any]) -> str:
+    """The token the framework's CSRF guard gave this request; "" where the guard does not run."""
+    token = ScopeState.from_scope(request.scope).csrf_token
+    return token if isinstance(token, str) else ""

@@ -1,0 +1,149 @@
+"""The pages' application: what every handler needs, who is asking, and how an error becomes an answer.
+
+Handlers are in `pages/`, one file per subject. They receive `Site` (the parts) and, where somebody must be signed in,
+`Account`; both are handed in by name.
+"""
+
+from __future__ import annotations
+
+import http
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import structlog
+from litestar import Litestar, MediaType, Response
+from litestar.config.csrf import CSRFConfig
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
+from invigilo.web.pages.views import ErrorPage
+from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
+
+log = structlog.get_logger()
+
+FORM_LIMIT = 64 * 1024
+
+
+def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextManager[None]]) -> ASGIApp:
+    """The ASGI application of all pages."""
+
+    def provide_site() -> Site:
+        return site
+
+    @asynccontextmanager
+    async def life(app: Litestar) -> AsyncGenerator[None]:
+        async with lifespan(app):
+            yield
+
+    pages = Litestar(
+        route_handlers=[
+            *sign_in.handlers,
+            *monitoring.handlers,
+            *candidate.handlers,
+            *connection_files.handlers,
+            *operation.handlers,
+        ],
+        dependencies={
+            "site": Provide(provide_site, sync_to_thread=False),
+            "account": Provide(provide_account),
+        },
+        csrf_config=CSRFConfig(
+            secret=site.box.derive("csrf"),
+            cookie_secure=site.has_https,
+            cookie_samesite="lax",
+            exclude_from_csrf_key="no_csrf",
+        ),
+        exception_handlers={Exception: _answer_error(site)},
+        lifespan=[life],
+        request_max_body_size=FORM_LIMIT,
+        logging_config=None,
+        openapi_config=None,
+        debug=False,
+    )
+    return _front(pages)
+
+
+def _front(pages: Litestar) -> ASGIApp:
+    """Before the framework: static files' folder is its own affair; header bytes no header may hold are dropped.
+
+    The framework compares the CSRF cookie as text and fails on non-ASCII bytes; a request cannot be allowed to choose
+    a 500, so such a cookie or header counts as not sent.
+    """
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in {"http", "websocket"}:
+            scope["headers"] = [
+                (name, value)
+                for name, value in scope["headers"]
+                if name not in {b"cookie", b"x-csrftoken"} or (value.isascii() and b"%" not in value)
+            ]
+        await pages(scope, receive, send)
+
+    return front
+
+
+_STATUS: list[tuple[type[Exception], int]] = [
+    (NotFound, 404),
+    (NotAllowed, 403),
+    (BadInput, 400),
+    (Refused, 409),
+    (Unavailable, 503),
+    (InvigiloError, 400),
+]
+"""From our errors to HTTP, for pages."""
+
+
+def _answer_error(site: Site) -> Callable[[AnyRequest, Exception], Response[Any]]:
+    def answer(request: AnyRequest, error: Exception) -> Response[Any]:
+        if isinstance(error, SignInNeeded):
+            return _lead_to_sign_in(request)
+        status, code, message = _explain(error)
+        if status >= 500 and not isinstance(error, InvigiloError):
+            log.exception("page_failed", exc_info=error, route=_route_of(request))
+        if wants_json(request):
+            body = {"code": code, "message": message}
+            return Response(json.dumps(body), status_code=status, media_type=MediaType.JSON)
+        language = site.renderer.language_of(request)
+        page = ErrorPage(
+            status=status, title=http.HTTPStatus(status).phrase, message=message, language=language
+        )
+        return site.renderer.respond(request, "error.html", page, language=language, status=status)
+
+    return answer
+
+
+def _explain(error: Exception) -> tuple[int, str, str]:
+    if isinstance(error, InvigiloError):
+        status = next(status for kind, status in _STATUS if isinstance(error, kind))
+        code = error.code if isinstance(error, Refused) else type(error).__name__.lower()
+        return status, code, error.message
+    if isinstance(error, HTTPException):
+        known = error.status_code in http.HTTPStatus._value2member_map_
+        status = error.status_code if known else 400
+        if status == 403 and "CSRF" in str(error.detail):
+            return (
+                status,
+                "csrf",
+                "This form was open for too long, or cookies are blocked. Reload the page and try again.",
+            )
+        return status, "http", str(error.detail)[:200]
+    return 500, "internal", "The server could not do this. It has been noted; please try again."
+
+
+def _lead_to_sign_in(request: AnyRequest) -> Response[Any]:
+    if wants_json(request) or request.method not in {"GET", "HEAD"}:
+        body = json.dumps({"code": "sign_in", "message": "Please sign in again."})
+        return Response(body, status_code=401, media_type=MediaType.JSON)
+    return Response(
+        None, status_code=302, headers={"Location": f"/login?next={sign_in.safe_next(request.url.path)}"}
+    )
+
+
+def _route_of(request: AnyRequest) -> str:
+    """The route's pattern, never the path: a path may hold an entry key."""
+    return str(request.scope.get("path_template", "unknown"))

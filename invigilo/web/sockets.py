@@ -1,0 +1,437 @@
+"""The two sockets: a candidate's page and a proctor's page. What they say is docs/protocol.md; who may, is decided here.
+
+Each socket is two tasks: one reads, checks and acts, one empties the outbox. The first to end ends the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import WebSocket
+from litestar.exceptions import WebSocketDisconnect, WebSocketException
+from prometheus_client import Gauge
+
+from invigilo.accounts.model import Account, Right
+from invigilo.accounts.permissions import access_exam
+from invigilo.clock import Clock
+from invigilo.errors import InvigiloError, NotFound, Unavailable
+from invigilo.exams.directory import Directory
+from invigilo.exams.model import Exam
+from invigilo.monitoring.live import LiveConnection
+from invigilo.monitoring.service import Connections
+from invigilo.monitoring.wall import name_of
+from invigilo.proctoring.service import Rooms
+from invigilo.rtc import limits, messages
+from invigilo.rtc.hub import CandidateSocket, Hub, ProctorSocket
+from invigilo.rtc.ice import IceServers
+from invigilo.rtc.limits import Allowance
+from invigilo.rtc.outbox import Outbox
+from invigilo.storage.queries import connections as connection_queries
+from invigilo.storage.work import WorkFactory
+from invigilo.web.stream import Stream
+
+log = structlog.get_logger()
+
+Socket = WebSocket[Any, Any, Any]
+Handle = Callable[[str | bytes], Awaitable[bool]]
+"""Acts on one frame; False when it was refused."""
+
+HELLO_WITHIN = 10  # seconds
+VIDEO = {"width": 320, "height": 240, "frame_rate": 12, "max_bitrate": 150_000}
+STILL_INTERVAL = 1_000  # ms
+
+_open = Gauge("invigilo_sockets_open", "Open sockets.", ["side"])
+
+
+class Sockets:
+    """Runs every socket of this node."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        connections: Connections,
+        rooms: Rooms,
+        directory: Directory,
+        stream: Stream,
+        ice: IceServers,
+        work: WorkFactory,
+        clock: Clock,
+    ) -> None:
+        self._hub = hub
+        self._connections = connections
+        self._rooms = rooms
+        self._directory = directory
+        self._stream = stream
+        self._ice = ice
+        self._work = work
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- the candidate's side ---
+
+    async def candidate(self, socket: Socket, live: LiveConnection) -> None:
+        """Serve one candidate's page until it goes."""
+        await socket.accept()
+        hello = await self._hello(socket)
+        if hello is None:
+            return
+        if (ended := self._ended(live)) is not None:
+            await _say_and_close(socket, {"t": "ended", "reason": ended}, 4002)
+            return
+        page = live.page
+        now = self._clock.now_ms()
+        page.connected, page.connected_at, page.heard_at, page.replaced = True, now, now, False
+        page.peer_states.clear()
+        exam_id = live.exam_id or 0
+        mine = self._hub.candidate_arrived(live.id, exam_id, hello.tab)
+        mine.outbox.put(self._welcome(live, hello.language))
+        self._connections.live.heard(live, "page")
+        allowance = Allowance(limits.CANDIDATE_RATE, limits.CANDIDATE_BURST)
+        stills = Allowance(limits.STILL_RATE, limits.STILL_BURST)
+
+        async def handle(frame: str | bytes) -> bool:
+            live.page.heard_at = self._clock.now_ms()
+            if isinstance(frame, bytes):
+                return self._still(mine, live, frame, stills)
+            return await self._from_candidate(mine, live, frame)
+
+        with _open.labels("candidate").track_inprogress():
+            try:
+                await _serve(socket, mine.outbox, handle, allowance)
+            finally:
+                self._candidate_gone(mine, live)
+
+    def _candidate_gone(self, mine: CandidateSocket, live: LiveConnection) -> None:
+        if not self._hub.candidate_left(mine):
+            live.page.replaced = True
+            return
+        live.page.connected = False
+        live.page.lost_at = self._clock.now_ms()
+        live.page.peer_states.clear()
+        self._connections.live.heard(live, "page")
+
+    async def _hello(self, socket: Socket) -> messages.Hello | None:
+        try:
+            async with asyncio.timeout(HELLO_WITHIN):
+                frame = await _receive(socket)
+            if isinstance(frame, str) and len(frame) <= limits.MESSAGE_SIZE:
+                message = messages.candidate_decoder.decode(frame)
+                if isinstance(message, messages.Hello):
+                    return message
+        except (TimeoutError, msgspec.DecodeError):
+            pass
+        except WebSocketDisconnect:
+            return None
+        await _say_and_close(socket, _error("bad_message", "The first message must be hello."), 4008)
+        return None
+
+    def _ended(self, live: LiveConnection) -> str | None:
+        """Why this page has nothing to do any more; None while it has."""
+        if not live.state.is_open:
+            return "disabled" if live.state.value == "disabled" else "connection_closed"
+        exam = self._directory.exams.get(live.exam_id or 0)
+        if exam is not None and not exam.is_running(self._clock.now()):
+            return "exam_finished"
+        return None
+
+    def _welcome(self, live: LiveConnection, language: str) -> dict[str, Any]:
+        exam = self._directory.exams.get(live.exam_id or 0)
+        return {
+            "t": "welcome",
+            "candidate": name_of(live),
+            "exam": "" if exam is None else exam.name,
+            "institution": self._directory.institutions.get(live.institution_id, ""),
+            "language": language,
+            "start_url": None if exam is None else exam.url,
+            "still_interval_ms": STILL_INTERVAL,
+            "video": VIDEO,
+            "ice_servers": self._ice.for_peer(f"c{live.id}", now_ms=self._clock.now_ms()),
+            "watchers": len(self._hub.watchers_of(live.id)),
+            **place_message(live),
+        }
+
+    def _still(self, mine: CandidateSocket, live: LiveConnection, jpeg: bytes, allowance: Allowance) -> bool:
+        if len(jpeg) > limits.STILL_SIZE:
+            mine.outbox.put(_error("too_large", f"A still has at most {limits.STILL_SIZE} bytes."))
+            return False
+        if not allowance.take(time.monotonic()):
+            mine.outbox.put(_error("too_many", "One still a second is enough."))
+            return False
+        still = self._hub.still(mine, jpeg)
+        if still is None:
+            mine.outbox.put(_error("bad_message", "This is no JPEG of at most 320×240."))
+            return False
+        live.page.last_still_at, live.page.still_kind = still.at, still.kind
+        self._connections.live.heard(live, "page")
+        return True
+
+    async def _from_candidate(self, mine: CandidateSocket, live: LiveConnection, frame: str) -> bool:
+        message = _decode(messages.candidate_decoder, frame, mine.outbox)
+        page = live.page
+        match message:
+            case messages.Ping(n=n):
+                mine.outbox.put({"t": "pong", "n": n})
+                self._connections.live.heard(live, "page", shows=False)
+                return True
+            case messages.CandidateSignal():
+                fields = {"peer": message.peer, **messages.signal_fields(message)}
+                if not self._hub.from_candidate(mine, fields):
+                    mine.outbox.put(_error("no_such_peer", "Nobody you may talk to has this name."))
+                    return False
+                return True
+            case messages.PeerState():
+                if message.peer not in self._hub.watchers_of(live.id):
+                    page.peer_states.pop(message.peer, None)
+                    return message.state == "closed"
+                page.peer_states[message.peer] = message.state
+            case messages.SelfCheck():
+                page.camera_check, page.microphone_check = message.camera, message.microphone
+                page.path_check = message.path
+                self._spawn(self._keep_self_check(live, message))
+            case messages.Media():
+                page.camera, page.microphone = message.camera, message.microphone
+                page.visible, page.exam_opened = message.visible, message.exam_opened
+                page.media_at = self._clock.now_ms()
+            case messages.Confirm(revision=revision):
+                if revision > live.revision:
+                    return False
+                self._spawn(self._rooms.confirm(live, revision))
+            case messages.Hello():
+                return True
+            case _:
+                return False
+        self._connections.live.heard(live, "page")
+        return True
+
+    async def _keep_self_check(self, live: LiveConnection, check: messages.SelfCheck) -> None:
+        result = {
+            "camera": check.camera,
+            "microphone": check.microphone,
+            "path": check.path,
+            "detail": check.detail,
+        }
+        async with self._work() as w:
+            await connection_queries.change(w.db, live.id, self_check=result)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        """Something that need not be waited for; a database in trouble is noted elsewhere."""
+
+        async def run() -> None:
+            with contextlib.suppress(Unavailable):
+                await work
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def on_connection_changed(self, live: LiveConnection) -> None:
+        """A stored change: the page learns of its place, or of the end. Subscribed to every change, so cheap."""
+        mine = self._hub.candidates.get(live.id)
+        if mine is None:
+            return
+        if live.exam_id is not None and mine.exam_id != live.exam_id:
+            # The page was open before the exam was chosen: start over with the right exam.
+            mine.outbox.close(4000, "exam chosen")
+            return
+        ended = self._ended(live)
+        if ended is not None:
+            self._hub.end_candidate(live.id, ended)
+            return
+        place = (live.revision, live.room_number, live.receive)
+        if mine.told_place != place:
+            if mine.told_place is not None:
+                mine.outbox.put({"t": "placed", **place_message(live)})
+            mine.told_place = place
+
+    # --- the proctor's side ---
+
+    async def proctor(
+        self, socket: Socket, account: Account, exam: Exam, still_valid: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Serve one proctor's page until it goes, or until the sign-in behind it ends."""
+        await socket.accept()
+        mine = self._hub.proctor_arrived(exam.id, account.id)
+        me = {"name": account.display_name, "peer": mine.peer}
+        ice = self._ice.for_peer(f"p{account.id}", now_ms=self._clock.now_ms())
+        mine.outbox.put_text(self._stream.snapshot(exam, ice_servers=ice, me=me))
+        allowance = Allowance(limits.PROCTOR_RATE, limits.PROCTOR_BURST)
+
+        async def handle(frame: str | bytes) -> bool:
+            return isinstance(frame, str) and self._from_proctor(mine, frame)
+
+        async def keep_checking() -> None:
+            while mine.outbox.closing is None:
+                await asyncio.sleep(15)
+                if not await self._may_stay(account, exam, still_valid):
+                    mine.outbox.close(4003, "signed out")
+
+        checking = asyncio.create_task(keep_checking())
+        with _open.labels("proctor").track_inprogress():
+            try:
+                await _serve(socket, mine.outbox, handle, allowance)
+            finally:
+                checking.cancel()
+                self._hub.proctor_left(mine)
+
+    async def _may_stay(
+        self, account: Account, exam: Exam, still_valid: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        try:
+            if not await still_valid():
+                return False
+            access_exam(account, self._directory.exam(exam.id), Right.PROCTOR)
+        except Unavailable:
+            return True  # a database in trouble must not blind the proctors
+        except InvigiloError:
+            return False
+        return True
+
+    def _from_proctor(self, mine: ProctorSocket, frame: str) -> bool:
+        message = _decode(messages.proctor_decoder, frame, mine.outbox)
+        match message:
+            case messages.Ping(n=n):
+                mine.outbox.put({"t": "pong", "n": n})
+            case messages.Watch(connection=connection):
+                if not self._hub.watch(mine, connection):
+                    return _refuse(mine.outbox, connection)
+                if connection not in mine.introduced:
+                    live = self._connections.live.by_id[connection]
+                    row = self._stream.judged(self._directory.exam(mine.exam_id), live)
+                    mine.outbox.put({"t": "not_watching", "connection": connection, "cause": row["cause"]})
+            case messages.Unwatch(connection=connection):
+                self._hub.unwatch(mine, connection)
+            case messages.ProctorSignal(connection=connection):
+                passed = {"t": "signal", **messages.signal_fields(message)}
+                return self._hub.from_proctor(mine, connection, passed) or _refuse(mine.outbox, connection)
+            case messages.Restart(connection=connection):
+                return self._hub.from_proctor(mine, connection, {"t": "restart"}) or _refuse(
+                    mine.outbox, connection
+                )
+            case messages.Frames(reports=reports):
+                self._take_frames(mine, reports)
+            case messages.Stills(connections=connections):
+                self._hub.subscribe_stills(mine, None if isinstance(connections, str) else connections)
+            case _:
+                return False
+        return True
+
+    def _take_frames(self, mine: ProctorSocket, reports: list[messages.FrameReport]) -> None:
+        now = self._clock.now_ms()
+        for report in reports:
+            live = self._connections.live.by_id.get(report.connection)
+            if live is None or report.connection not in mine.watching or report.frames == 0:
+                continue
+            live.page.last_frames_at = now
+            self._connections.live.heard(live, "frames")
+
+    async def close_all(self) -> None:
+        """The server stops: pages are told to come back."""
+        for outbox in [
+            *(s.outbox for s in self._hub.candidates.values()),
+            *(s.outbox for s in self._hub.proctors.values()),
+        ]:
+            outbox.close(1012, "restarting")
+        await asyncio.sleep(0.1)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def place_message(live: LiveConnection) -> dict[str, Any]:
+    """Where a client should be and what it may perceive."""
+    room = (
+        None
+        if live.room_number is None
+        else {"number": live.room_number, "subject": f"Room {live.room_number}"}
+    )
+    audio, video, chat = live.receive
+    return {
+        "room": room,
+        "revision": live.revision,
+        "receive_audio": audio,
+        "receive_video": video,
+        "chat": chat,
+    }
+
+
+def find_page(live: LiveConnection | None) -> LiveConnection:
+    if live is None:
+        raise NotFound("This link is not known. Close this window and start SEB again with the exam's file.")
+    return live
+
+
+def _error(code: str, message: str) -> dict[str, str]:
+    return {"t": "error", "code": code, "message": message}
+
+
+def _refuse(outbox: Outbox, connection: int) -> bool:
+    outbox.put(_error("no_such_connection", f"Connection {connection} is not one you watch in this exam."))
+    return False
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], frame: str, outbox: Outbox) -> Any:
+    if len(frame) > limits.MESSAGE_SIZE:
+        outbox.put(_error("too_large", f"A message has at most {limits.MESSAGE_SIZE} bytes."))
+        return None
+    try:
+        return decoder.decode(frame)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        outbox.put(_error("bad_message", str(error)[:200]))
+        return None
+
+
+async def _receive(socket: Socket) -> str | bytes:
+    message = await socket.receive()
+    if message["type"] != "websocket.receive":
+        raise WebSocketDisconnect(detail="gone")
+    text = message.get("text")
+    return text if text is not None else (message.get("bytes") or b"")
+
+
+async def _serve(socket: Socket, outbox: Outbox, handle: Handle, allowance: Allowance) -> None:
+    reader = asyncio.create_task(_read(socket, outbox, handle, allowance))
+    writer = asyncio.create_task(_write(socket, outbox))
+    try:
+        await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (reader, writer):
+            task.cancel()
+        results = await asyncio.gather(reader, writer, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(
+                result, WebSocketException | RuntimeError | OSError
+            ):
+                log.error("socket_failed", exc_info=result)
+
+
+async def _read(socket: Socket, outbox: Outbox, handle: Handle, allowance: Allowance) -> None:
+    offences = 0
+    while True:
+        frame = await _receive(socket)
+        if not allowance.take(time.monotonic()):
+            outbox.put(_error("too_many", "Too many messages; some were not read."))
+            offences += 1
+        elif not await handle(frame):
+            offences += 1
+        if offences >= limits.OFFENCES:
+            outbox.close(4008, "too many refused messages")
+            return await asyncio.sleep(1)
+
+
+async def _write(socket: Socket, outbox: Outbox) -> None:
+    while (frame := await outbox.next()) is not None:
+        await socket.send_data(frame, mode="text" if isinstance(frame, str) else "binary")
+    assert outbox.closing is not None
+    code, reason = outbox.closing
+    await socket.close(code=code, reason=reason)
+
+
+async def _say_and_close(socket: Socket, message: dict[str, Any], code: int) -> None:
+    with contextlib.suppress(WebSocketException, RuntimeError, OSError):
+        await socket.send_data(msgspec.json.encode(message).decode(), mode="text")
+        await socket.close(code=code)

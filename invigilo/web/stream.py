@@ -1,0 +1,197 @@
+"""The live stream of each exam: computed once a tick, sent as the same bytes to every proctor's page.
+
+A tick is a quarter of a second. Connections that changed are judged anew on each tick, all of them once a second, because
+facts decay with time alone. What is sent are whole rows that differ from what was sent before; mere pings travel as pairs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+
+from invigilo.clock import Clock, to_ms
+from invigilo.exams.directory import Directory
+from invigilo.exams.model import Exam
+from invigilo.monitoring import wall
+from invigilo.monitoring.live import LiveConnection, LiveConnections
+from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.service import Rooms, RoomView
+from invigilo.rtc.hub import Hub
+
+log = structlog.get_logger()
+
+TICK = 0.25  # seconds
+JUDGE_ALL_EVERY = 4  # ticks
+HEARTBEAT_EVERY = 6  # ticks without news until an empty message says "still alive"
+
+
+@dataclass(slots=True)
+class _ExamState:
+    rows: dict[int, wall.Row] = field(default_factory=dict[int, wall.Row])
+    pings: dict[int, int | None] = field(default_factory=dict[int, "int | None"])
+    rooms: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    dirty: set[int] = field(default_factory=set[int])
+    quiet: int = 0
+
+
+class Stream:
+    """Keeps, per watched exam, what pages were told last."""
+
+    def __init__(
+        self,
+        *,
+        live: LiveConnections,
+        rooms: Rooms,
+        directory: Directory,
+        hub: Hub,
+        writer: Writer,
+        clock: Clock,
+        has_turn: bool,
+    ) -> None:
+        self._writer = writer
+        self._live = live
+        self._rooms = rooms
+        self._directory = directory
+        self._hub = hub
+        self._clock = clock
+        self._has_turn = has_turn
+        self._exams: dict[int, _ExamState] = {}
+        self._ticks = 0
+        live.on_change(self._note)
+
+    def _note(self, live: LiveConnection) -> None:
+        state = self._exams.get(live.exam_id or 0)
+        if state is not None:
+            state.dirty.add(live.id)
+
+    def snapshot(self, exam: Exam, **more: Any) -> str:
+        """The whole state of an exam, for a page that has just connected."""
+        state = self._exams.get(exam.id)
+        if state is None:
+            state = self._exams[exam.id] = _ExamState()
+            self._judge(exam, state, everybody=True)
+            state.rooms = self._room_list(exam, state)
+        return msgspec.json.encode(
+            {
+                "t": "snapshot",
+                "now": self._clock.now_ms(),
+                "exam": self.exam_view(exam),
+                "rows": list(state.rows.values()),
+                "rooms": state.rooms,
+                "storage_trouble_since": self._writer.in_trouble_since,
+                **more,
+            }
+        ).decode()
+
+    def exam_view(self, exam: Exam) -> dict[str, Any]:
+        return {
+            "id": exam.id,
+            "name": exam.name,
+            "starts_at": to_ms(exam.starts_at),
+            "ends_at": to_ms(exam.ends_at),
+            "state": exam.state_at(self._clock.now()).value,
+            "service": exam.proctoring.service.value,
+            "room_size": exam.proctoring.collecting_room_size,
+        }
+
+    def judged(self, exam: Exam, live: LiveConnection) -> wall.Row:
+        """One row, judged now."""
+        now = self._clock.now_ms()
+        running = exam.is_running(self._clock.now())
+        return wall.judge(live, exam, now_ms=now, exam_running=running, has_turn=self._has_turn)
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            self._ticks += 1
+            for exam_id in list(self._exams):
+                try:
+                    self._tick(exam_id)
+                except Exception:
+                    log.exception("stream_failed", exam_id=exam_id)
+
+    def _tick(self, exam_id: int) -> None:
+        state = self._exams[exam_id]
+        exam = self._directory.exams.get(exam_id)
+        sockets = list(self._hub.proctors_of(exam_id))
+        if exam is None or not sockets:
+            del self._exams[exam_id]
+            return
+        rows, gone, pings = self._judge(exam, state, everybody=self._ticks % JUDGE_ALL_EVERY == 0)
+        rooms = self._changed_rooms(exam, state) if rows or gone or self._ticks % JUDGE_ALL_EVERY == 0 else []
+        if not (rows or gone or pings or rooms):
+            state.quiet += 1
+            if state.quiet < HEARTBEAT_EVERY:
+                return
+        state.quiet = 0
+        message = {
+            "t": "changes",
+            "now": self._clock.now_ms(),
+            "rows": rows,
+            "gone": gone,
+            "rooms": rooms,
+            "pings": pings,
+            "storage_trouble_since": self._writer.in_trouble_since,
+        }
+        text = msgspec.json.encode(message).decode()
+        for socket in sockets:
+            socket.outbox.put_text(text)
+
+    def _judge(
+        self, exam: Exam, state: _ExamState, *, everybody: bool
+    ) -> tuple[list[wall.Row], list[int], list[tuple[int, int | None]]]:
+        now = self._clock.now_ms()
+        running = exam.is_running(self._clock.now())
+        dirty, state.dirty = state.dirty, set()
+        present = self._live.by_exam.get(exam.id, {})
+        ids = list(present) if everybody else [i for i in dirty if i in present]
+        rows: list[wall.Row] = []
+        pings: list[tuple[int, int | None]] = []
+        for connection_id in ids:
+            live = present[connection_id]
+            row = wall.judge(live, exam, now_ms=now, exam_running=running, has_turn=self._has_turn)
+            before = state.rows.get(connection_id)
+            state.rows[connection_id] = row
+            if before is None or wall.without_ticks(before) != wall.without_ticks(row):
+                rows.append(row)
+            elif state.pings.get(connection_id) != live.last_ping:
+                pings.append((connection_id, live.last_ping))
+            state.pings[connection_id] = live.last_ping
+        gone = [connection_id for connection_id in state.rows if connection_id not in present]
+        for connection_id in gone:
+            del state.rows[connection_id]
+            state.pings.pop(connection_id, None)
+        return rows, gone, pings
+
+    def _room_list(self, exam: Exam, state: _ExamState) -> list[dict[str, Any]]:
+        members: dict[int, list[wall.Row]] = {}
+        for row in state.rows.values():
+            if row["room"] is not None and row["state"] not in {"closed", "disabled"}:
+                members.setdefault(row["room"], []).append(row)
+        return [_room(view, members.get(view.number, [])) for view in self._rooms.of_exam(exam)]
+
+    def _changed_rooms(self, exam: Exam, state: _ExamState) -> list[dict[str, Any]]:
+        rooms = self._room_list(exam, state)
+        before = {room["number"]: room for room in state.rooms}
+        state.rooms = rooms
+        return [room for room in rooms if before.get(room["number"]) != room]
+
+
+def _room(view: RoomView, rows: list[wall.Row]) -> dict[str, Any]:
+    return {
+        "number": view.number,
+        "subject": view.subject,
+        "kind": view.kind,
+        "state": view.state,
+        "reason": view.reason,
+        "size": view.size,
+        "members": len(rows),
+        "present": sum(row["joined"] == "ok" for row in rows),
+        "problems": sum(row["severity"] == "problem" for row in rows),
+        "hands": sum(any(n["kind"] == "raisehand" for n in row["notifications"]) for row in rows),
+    }
