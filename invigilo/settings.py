@@ -282,3 +282,31 @@ def _check_together(settings: Settings) -> None:
             "turn_secret is missing: TURN servers need the shared secret credentials are made from.",
             field="turn_secret",
         )
+
+
+def settings_page() -> str:
+    """The text of `docs/settings.md`."""
+    lines = [
+        "# Settings",
+        "",
+        "Made from `invigilo/settings.py` by `make docs`; do not edit.",
+        "",
+        f"A later source wins: default, settings file (`{FILE_NAME}` in the data folder, or `--config`), environment",
+        f"(`{ENVIRONMENT_PREFIX}` and the name in capitals), flags. A wrong value stops the start and names the setting.",
+        "",
+        "| Setting | Environment | Default | What it is for |",
+        "|---|---|---|---|",
+    ]
+    for one in TABLE.values():
+        shown = _shown_default(one.default)
+        environment = ENVIRONMENT_PREFIX + one.name.upper()
+        lines.append(f"| `{one.name}` | `{environment}` | {shown} | {one.metadata['help']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown_default(default: Any) -> str:
+    if default is None or default == ():
+        return ""
+    if isinstance(default, timedelta):
+        return f"`{round(default.total_seconds())}`"
+    return f"`{default}`"
