@@ -89,7 +89,16 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | sqlite3.OperationalError):
         return True
     if isinstance(error, DBAPIError):
-        return bool(error.connection_invalidated)
+        return bool(error.connection_invalidated) or sql_state_of(error) in _TRY_AGAIN
     return isinstance(
         error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | ConnectionError | OSError
     )
+
+
+_TRY_AGAIN = frozenset({"40P01", "40001", "53100", "53200", "53300", "55P03", "57P01", "57P02", "57P03"})
+"""PostgreSQL's states for: deadlock, serialization, disk full, out of memory, too many connections, lock not available,
+and shutting down."""
+
+
+def sql_state_of(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", "") or "")

@@ -135,7 +135,7 @@ async def add(db: AsyncConnection, **values: Any) -> int:
 async def by_token_hash(db: AsyncConnection, token_hash: str, *, lock: bool = False) -> ConnectionRow | None:
     query = _with_place().where(client_connections.c.token_hash == token_hash)
     if lock:
-        query = query.with_for_update(of=client_connections)
+        query = query.with_for_update(of=client_connections, key_share=True)
     row = (await db.execute(query)).one_or_none()
     return None if row is None else _row(row)
 

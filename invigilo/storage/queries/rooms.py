@@ -22,7 +22,7 @@ async def lock_exam(db: AsyncConnection, exam_id: int) -> int | None:
     """
     query = select(exams.c.collecting_room_size).where(exams.c.id == exam_id)
     if db.dialect.name != "sqlite":
-        query = query.with_for_update()
+        query = query.with_for_update(key_share=True)
     return (await db.execute(query)).scalar_one_or_none()
 
 
