@@ -24,7 +24,7 @@ check: ## linters and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright
-	@$(BIN)/python scripts/docs.py --check
+	@$(BIN)/python -m scripts.docs --check
 
 format: ## let the formatter have its way
 	@$(PYTHON) scripts/setup.py check
@@ -37,15 +37,15 @@ bench: ## the numbers of docs/performance.md (ARGS="pings burst" for some)
 
 spec: ## the numbered checks of the spec that no test carries
 	@$(PYTHON) scripts/setup.py test
-	@$(BIN)/python scripts/spec.py
+	@$(BIN)/python -m scripts.spec
 
 docs: ## make the generated pages (docs/settings.md) anew
 	@$(PYTHON) scripts/setup.py
-	@$(BIN)/python scripts/docs.py
+	@$(BIN)/python -m scripts.docs
 
 screenshots: ## pictures of every page of a running demo, in screenshots/
 	@$(PYTHON) scripts/setup.py test chromium
-	@$(BIN)/python scripts/screenshots.py $(ARGS)
+	@$(BIN)/python -m scripts.screenshots $(ARGS)
 
 clean: ## remove what the tools left behind
 	@rm -rf .pytest_cache .ruff_cache .hypothesis screenshots build dist .demo

@@ -85,6 +85,8 @@ class _Mistakes:
 
 
 _MISSING: Any = object()
+_UNSAID: Any = object()
+"""Not mentioned, where None means something else."""
 
 
 class _Table:
@@ -167,7 +169,10 @@ def _moment(value: Any) -> datetime:
         raise ValueError("write a time like 2026-01-31T08:00:00Z.")  # noqa: TRY004
     if value.tzinfo is None:
         raise ValueError("the time zone is missing: write Z for UTC, or an offset such as +01:00.")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("write a time like 2026-01-31T08:00:00Z.") from error
 
 
 def _url(value: Any) -> str:
@@ -236,15 +241,17 @@ class _User:
     role: Role
     password: str | None
     name: str | None
-    language: str
-    is_active: bool
+    language: str | None
+    is_active: bool | None
 
 
 @dataclass(slots=True)
 class _Exam:
     place: str
     values: dict[str, Any]
-    supporters: list[str]
+    supporters: list[str] | None
+    if_new: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What a new exam gets where the file says nothing."""
 
 
 @dataclass(slots=True)
@@ -252,8 +259,8 @@ class _Connection:
     name: str
     client_id: str
     client_secret: str | None
-    ping_interval_ms: int
-    is_active: bool
+    ping_interval_ms: int | None
+    is_active: bool | None
 
 
 @dataclass(slots=True)
@@ -312,15 +319,21 @@ def _read_user(table: _Table, only_role: Role | None) -> _User:
     user = _User(
         username=table.get("username", _username),
         role=table.get("role", role),
-        password=table.get("password", _text(passwords.LONGEST), None),
+        password=table.get("password", _password, None),
         name=table.get("name", _text(), None),
-        language=table.get("language", _text(8), "en"),
-        is_active=table.get("active", _flag, True),
+        language=table.get("language", _text(8), None),
+        is_active=table.get("active", _flag, None),
     )
-    if user.password is not None and user.username is not None:
+    if user.password is not None and user.username:
         table.get("password", _password_for(user.username), None)
     table.done()
     return user
+
+
+def _password(value: Any) -> str:
+    """As it stands: blanks at its ends are part of it."""
+    _text(passwords.LONGEST)(value)
+    return str(value)
 
 
 def _password_for(username: str) -> Callable[[Any], str]:
@@ -337,22 +350,25 @@ def _read_exam(table: _Table) -> _Exam:
         "starts_at": table.get("start", _moment),
         "ends_at": table.get("end", _moment),
         "url": table.get("url", _url),
-        "browser_exam_key": table.get("browser_exam_key", _hex64, None),
+        "browser_exam_key": table.get("browser_exam_key", _hex64, _UNSAID),
     }
-    supporters = table.get("supporters", _names, [])
+    supporters = table.get("supporters", _names, None)
     proctoring = table.table("proctoring")
+    if_new: dict[str, Any] = {}
     if proctoring is not None:
+        if_new = {"proctoring_enabled": True, "collecting_room_size": 20}
         values |= {
-            "proctoring_enabled": proctoring.get("enabled", _flag, True),
-            "service": proctoring.get("service", _service, Service.BUILTIN),
-            "collecting_room_size": proctoring.get("collecting_room_size", _room_size, 20),
-            "join_by": proctoring.get("join_by", _word(JoinBy), JoinBy.PAGE),
+            "proctoring_enabled": proctoring.get("enabled", _flag, _UNSAID),
+            "service": proctoring.get("service", _service, _UNSAID),
+            "collecting_room_size": proctoring.get("collecting_room_size", _room_size, _UNSAID),
+            "join_by": proctoring.get("join_by", _word(JoinBy), _UNSAID),
         }
         proctoring.done()
     if values["starts_at"] and values["ends_at"] and values["ends_at"] <= values["starts_at"]:
         table.get("end", _refuse("the end must be later than the start."), None)
     table.done()
-    return _Exam(table.place, values, supporters or [])
+    said = {name: value for name, value in values.items() if value is not _UNSAID}
+    return _Exam(table.place, said, supporters, if_new)
 
 
 def _refuse(message: str) -> Callable[[Any], Any]:
@@ -367,8 +383,8 @@ def _read_connection(table: _Table) -> _Connection:
         name=table.get("name", _text()),
         client_id=table.get("client_id", _client_id),
         client_secret=table.get("client_secret", _secret, None),
-        ping_interval_ms=table.get("ping_interval", _integer(500, 60_000), 1000),
-        is_active=table.get("active", _flag, True),
+        ping_interval_ms=table.get("ping_interval", _integer(500, 60_000), None),
+        is_active=table.get("active", _flag, None),
     )
     table.done()
     return connection
@@ -459,13 +475,12 @@ class _Applier:
         row = (await self._db.execute(select(users).where(users.c.username == wish.username))).one_or_none()
         values: dict[str, Any] = {
             "role": wish.role.value,
-            "display_name": wish.name or (row.display_name if row is not None else wish.username),
-            "language": wish.language,
-            "is_active": wish.is_active,
+            **_said(display_name=wish.name, language=wish.language, is_active=wish.is_active),
         }
         if row is None:
             if wish.password is None:
                 raise BadInput(f"User {wish.username!r} is new and needs a password.")
+            values = {"display_name": wish.username, **values}
             values |= {"username": wish.username, "institution_id": institution_id}
             values |= {
                 "password_hash": passwords.hash_password(wish.password),
@@ -493,6 +508,7 @@ class _Applier:
         query = query.where(exams.c.institution_id == institution_id, exams.c.name == values["name"])
         row = (await self._db.execute(query)).one_or_none()
         if row is None:
+            values = wish.if_new | values
             values |= {
                 "institution_id": institution_id,
                 "salt": secrets.token_hex(8),
@@ -515,6 +531,8 @@ class _Applier:
 
     async def _supporters(self, exam_id: int, institution_id: int, wish: _Exam) -> list[str]:
         query = select(users.c.id, users.c.username).where(users.c.institution_id == institution_id)
+        if wish.supporters is None:
+            return []
         ids = {row.username: row.id for row in await self._db.execute(query)}
         unknown = [name for name in wish.supporters if name not in ids]
         if unknown:
@@ -538,8 +556,7 @@ class _Applier:
         row = (await self._db.execute(select(table).where(table.c.client_id == wish.client_id))).one_or_none()
         values: dict[str, Any] = {
             "name": wish.name,
-            "ping_interval_ms": wish.ping_interval_ms,
-            "is_active": wish.is_active,
+            **_said(ping_interval_ms=wish.ping_interval_ms, is_active=wish.is_active),
         }
         if row is None:
             secret = wish.client_secret or secrets.token_urlsafe(24)
@@ -606,6 +623,11 @@ class _Applier:
 def _settings_file() -> dict[str, Any]:
     made = exam_settings()
     return {"settings": exam_settings_bytes(made), "config_key": config_key(made)}
+
+
+def _said(**values: Any) -> dict[str, Any]:
+    """Only what the file mentions: the rest stays as it is, or as new things are."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _stored(value: Any) -> Any:

@@ -17,7 +17,7 @@ from litestar import Litestar, MediaType, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 FORM_LIMIT = 64 * 1024
 
 
-def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextManager[None]]) -> ASGIApp:
+def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextManager[None]]) -> Front:
     """The ASGI application of all pages."""
 
     def provide_site() -> Site:
@@ -65,26 +65,27 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
         openapi_config=None,
         debug=False,
     )
-    return _front(pages)
+    return Front(pages)
 
 
-def _front(pages: Litestar) -> ASGIApp:
-    """Before the framework: static files' folder is its own affair; header bytes no header may hold are dropped.
+class Front:
+    """Before the framework: header bytes no header may hold are dropped.
 
     The framework compares the CSRF cookie as text and fails on non-ASCII bytes; a request cannot be allowed to choose
     a 500, so such a cookie or header counts as not sent.
     """
 
-    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, pages: Litestar) -> None:
+        self.pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
             scope["headers"] = [
                 (name, value)
                 for name, value in scope["headers"]
                 if name not in {b"cookie", b"x-csrftoken"} or (value.isascii() and b"%" not in value)
             ]
-        await pages(scope, receive, send)
-
-    return front
+        await self.pages(scope, receive, send)
 
 
 _STATUS: list[tuple[type[Exception], int]] = [
@@ -104,7 +105,7 @@ def _answer_error(site: Site) -> Callable[[AnyRequest, Exception], Response[Any]
             return _lead_to_sign_in(request)
         status, code, message = _explain(error)
         if status >= 500 and not isinstance(error, InvigiloError):
-            log.exception("page_failed", exc_info=error, route=_route_of(request))
+            log.error("page_failed", exc_info=error, route=_route_of(request))
         if wants_json(request):
             body = {"code": code, "message": message}
             return Response(json.dumps(body), status_code=status, media_type=MediaType.JSON)

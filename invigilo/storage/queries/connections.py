@@ -209,9 +209,12 @@ async def write_indicators(db: AsyncConnection, rows: Sequence[IndicatorRow]) ->
     values = [
         (r.errors, r.warnings, r.infos, r.battery, r.wlan, r.wlan_connected, r.connection_id) for r in rows
     ]
-    sets = "error_count = {}, warning_count = {}, info_count = {}, battery = {}, wlan = {}, wlan_connected = {} WHERE id = {}"
+    statement = (
+        "UPDATE client_connections SET error_count = {}, warning_count = {}, info_count = {}, battery = {}, wlan = {}, "
+        "wlan_connected = {} WHERE id = {}"
+    )
     marks = ["?"] * 7 if db.dialect.name == "sqlite" else [f"${n}" for n in range(1, 8)]
-    await db.exec_driver_sql("UPDATE client_connections SET " + sets.format(*marks), values)
+    await db.exec_driver_sql(statement.format(*marks), values)
 
 
 async def write_events(db: AsyncConnection, events: Sequence[ClientEvent]) -> None:

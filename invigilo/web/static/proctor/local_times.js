@@ -1,0 +1,11 @@
+// Times in the reader's own zone: the server does not know it.
+
+const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+for (const range of document.querySelectorAll("time[data-from]")) {
+  range.textContent = format.formatRange(Number(range.dataset.from), Number(range.dataset.until));
+}
+for (const time of document.querySelectorAll("time[data-ms]")) {
+  const at = new Date(Number(time.dataset.ms));
+  time.dateTime = at.toISOString();
+  time.textContent = format.format(at);
+}

@@ -1,0 +1,108 @@
+// Rooms with counts, those with problems first; as cards beside the table and as tabs above a wall.
+
+import { icon, make, page, say, set, t } from "./page.js";
+
+export function fill(room) {
+  return room.size === null ? String(room.members) : t("room.fill", { members: room.members, size: room.size });
+}
+
+/** Problems first, then by number. A room without members whose life is over is not shown. */
+export function ordered(rooms, { problemsFirst = true } = {}) {
+  const weight = (room) => (problemsFirst && (room.problems || room.state === "failed") ? 0 : 1);
+  return [...rooms]
+    .filter((room) => room.state !== "closed" || room.members)
+    .sort((a, b) => weight(a) - weight(b) || a.number - b.number);
+}
+
+function mark(kind, shape, text) {
+  return make("span", { className: `mark mark-${kind}` }, icon(shape), text);
+}
+
+function marks(room) {
+  const found = [];
+  if (room.state === "failed") found.push(mark("problem", "problem", t("room.failed")));
+  if (room.state === "opening") found.push(mark("info", "info", t("room.opening")));
+  if (room.state === "closing") found.push(mark("info", "info", t("room.closing")));
+  if (room.problems) found.push(mark("problem", "problem", `${t("monitoring.filter.problem")} ${room.problems}`));
+  if (room.hands) found.push(mark("hand", "hand", `${t("hand")} ${room.hands}`));
+  return found;
+}
+
+const severityOf = (room) => (room.problems || room.state === "failed" ? "problem" : room.members ? "ok" : "info");
+
+export class RoomCards {
+  constructor(list, empty) {
+    this.list = list;
+    this.empty = empty;
+    this.cards = new Map();
+  }
+
+  show(rooms) {
+    const order = ordered(rooms.values());
+    this.empty.hidden = order.length > 0;
+    const numbers = new Set(order.map((room) => room.number));
+    for (const [number, card] of this.cards) {
+      if (numbers.has(number)) continue;
+      card.item.remove();
+      this.cards.delete(number);
+    }
+    order.forEach((room, index) => {
+      const card = this.card(room.number);
+      say(card.title, t("room.number", { number: room.number }));
+      say(card.fill, `(${fill(room)})`);
+      set(card.link, "data-severity", severityOf(room));
+      const state = JSON.stringify([room.members, room.present, room.problems, room.hands, room.state]);
+      if (card.state !== state) {
+        card.state = state;
+        card.said.replaceChildren(...marks(room));
+        card.said.append(make("span", {}, t("room.present", { present: room.present, members: room.members })));
+      }
+      if (this.list.children[index] !== card.item) this.list.insertBefore(card.item, this.list.children[index] ?? null);
+    });
+  }
+
+  card(number) {
+    let card = this.cards.get(number);
+    if (card) return card;
+    const title = make("strong");
+    const count = make("span", { className: "fill" });
+    const said = make("span", { className: "said" });
+    const link = make("a", { className: "room-card", href: `${page.base}/rooms/${number}` }, title, " ", count, said);
+    card = { item: make("li", {}, link), link, title, fill: count, said, state: null };
+    this.cards.set(number, card);
+    return card;
+  }
+}
+
+/** Tabs stay in the order of numbers: what one clicks must not move. */
+export function showTabs(list, rooms, current) {
+  const wanted = ordered(rooms.values(), { problemsFirst: false });
+  const state = JSON.stringify([wanted, current]);
+  if (list.dataset.state === state) return;
+  const focused = document.activeElement?.dataset?.number;
+  list.dataset.state = state;
+  list.replaceChildren(
+    ...wanted.map((room) =>
+      make(
+        "li",
+        {},
+        make(
+          "a",
+          {
+            className: "room-tab",
+            href: `${page.base}/rooms/${room.number}`,
+            "data-number": room.number,
+            "aria-current": room.number === current ? "page" : null,
+          },
+          `${t("room.number", { number: room.number })} (${fill(room)})`,
+          ...marks(room).map((one) => {
+            one.title = one.textContent;
+            return one;
+          }),
+        ),
+      ),
+    ),
+    make("li", {}, make("a", { className: "room-tab", href: `${page.base}/overview` }, icon("grid"), t("overview.title"))),
+  );
+  if (focused) list.querySelector(`[data-number="${focused}"]`)?.focus();
+}
