@@ -248,7 +248,7 @@ async def build(
 def bind(host: str, port: int) -> socket.socket:
     """Take the address. Raises BadInput when another program has it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sets TCP_NODELAY
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -299,7 +299,7 @@ async def run(settings: Settings, *, announce: bool = True, stop: asyncio.Event 
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             loop.add_signal_handler(name, leave)
     serving = asyncio.create_task(_serve_quietly(server, listener))
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn has no event for it)
         await asyncio.sleep(0.02)
     if server.started and announce:
         scheme = "https" if tls else "http"
@@ -316,7 +316,7 @@ async def run(settings: Settings, *, announce: bool = True, stop: asyncio.Event 
 
 
 async def _serve_quietly(server: uvicorn.Server, listener: socket.socket) -> None:
-    """uvicorn's own signal handling would re-raise the signal after shutdown; ours is above."""
+    """Signal handling of uvicorn's own would re-raise the signal after shutdown; ours is above."""
     with contextlib.suppress(asyncio.CancelledError, Unavailable):
         await server._serve(sockets=[listener])  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 

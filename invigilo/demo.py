@@ -31,7 +31,7 @@ from invigilo.exam_api.wire import DISCOVERY
 from invigilo.sebconfig.connection_file import ConnectionFile, connection_file_bytes
 from invigilo.sebconfig.container import Purpose
 from invigilo.settings import Settings
-from invigilo.simulate.life import Life, Plan, ordinary_lives
+from invigilo.simulate.life import eventful_lives
 from invigilo.simulate.run import SimulateOptions, simulate
 from invigilo.storage.opening import open_storage
 from invigilo.storage.queries import exams as exam_queries
@@ -214,18 +214,11 @@ async def _play(arguments: argparse.Namespace, file: Path, stop: asyncio.Event) 
         rate=max(count / ARRIVAL_TIME, 0.1),
         client="mixed",
     )
-    summary = await simulate(options, lambda line: say(f"  {line}"), stop=stop, lives=lives(count))
+    summary = await simulate(
+        options, lambda line: say(f"  {line}"), stop=stop, lives=eventful_lives(count, seed=7)
+    )
     say(str(summary))
     return summary.arrived > 0
-
-
-def lives(count: int) -> list[Life]:
-    """Mostly a calm exam; one leaves and comes back, one has no camera, one loses its network for a while."""
-    found = ordinary_lives(count, seed=7)
-    for place, plan in ((4, Plan.CAMERA_DENIED), (7, Plan.LEAVES_AND_RETURNS), (10, Plan.LOSES_NETWORK)):
-        if count > place:
-            found[place] = Life(plan, 7 + place)
-    return found
 
 
 def _tell(arguments: argparse.Namespace, url: str, link: str, persons: list[Person], folder: Path) -> None:
