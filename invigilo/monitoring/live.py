@@ -19,7 +19,6 @@ from invigilo.monitoring.instructions import InstructionQueue
 from invigilo.monitoring.model import ConnectionState, Device, Notification
 from invigilo.storage.queries.connections import ConnectionRow
 
-
 REPLACED_SILENCE = 5_000
 """Ms a replaced connection may still be heard of (pings under way); later ones mean that it is alive after all."""
 

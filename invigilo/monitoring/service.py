@@ -50,6 +50,7 @@ CLOSED_STAYS = 3_600_000  # ms a closed connection stays in memory, and so on th
 QUIT_PAUSE = 5_000  # ms between two SEB_QUIT while the reason lasts (seb-client-api.md §8 Q22)
 UNKNOWN_STAYS = 10_000  # ms an unknown connection token is remembered as unknown
 UNKNOWN_LIMIT = 10_000
+OPEN_NOTIFICATIONS = 50  # of one client; nobody has so many hands
 
 WhenLive = Callable[[Work, ConnectionRow, Exam], Awaitable[None]]
 WhenGone = Callable[[Work, ConnectionRow], Awaitable[None]]
@@ -375,8 +376,8 @@ class Connections:
     async def next_instruction(self, live: LiveConnection) -> Instruction | None:
         """What this ping carries, claimed in the database first so that no second node sends it too."""
         now = self._clock.now_ms()
-        if not live.state.is_open:
-            return None
+        if not live.state.is_open or self.writer.in_trouble_since is not None:
+            return None  # nothing can be claimed while nothing can be written, and a ping must not wait for it
         while (instruction := live.queue.next(now)) is not None:
             last = not instruction.type.is_confirmed
             try:
@@ -425,6 +426,9 @@ class Connections:
     def _notify(self, live: LiveConnection, event: ClientEvent) -> None:
         before, after = live.notifications, rules.after_notification_event(live.notifications, event)
         if after is before:
+            return
+        if len(after) > OPEN_NOTIFICATIONS:
+            self.writer.shed_one()
             return
         for number in before.keys() - after.keys():
             self.writer.notification(NotificationChange(live.id, number, settled_at=event.server_time))

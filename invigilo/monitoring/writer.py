@@ -71,14 +71,15 @@ class Writer:
         is_chatter = event.type in {EventType.DEBUG_LOG, EventType.INFO_LOG, EventType.UNKNOWN}
         live.event_count += 1
         if is_chatter and (live.event_count > self._quota or len(self._events) >= QUEUE_LIMIT * 9 // 10):
-            self._shed_one()
+            self.shed_one()
             return
         if len(self._events) >= QUEUE_LIMIT:
-            self._shed_one()
+            self.shed_one()
             return
         self._events.append(event)
 
-    def _shed_one(self) -> None:
+    def shed_one(self) -> None:
+        """Count one that is not kept."""
         self.shed += 1
         _shed.inc()
 
@@ -110,17 +111,35 @@ class Writer:
         """Write all that waits; False when the database did not take it (it is kept)."""
         async with self._flushing:
             while batch := self._take():
-                try:
-                    async with asyncio.timeout(20), self._work() as w:
-                        await write_batch(w.db, batch, now=self._clock.now_ms())
-                except (Unavailable, TimeoutError) as error:
-                    self._give_back(batch)
-                    self._note_trouble(error)
+                if not await self._write([batch]):
                     return False
-                _written.inc(len(batch.events))
-                self._note_success()
             _waiting.set(len(self._events))
             return True
+
+    async def _write(self, pieces: list[Batch]) -> bool:
+        """Write the pieces, the last one first. One that the database refuses is halved until the bad row stands alone:
+        it must not take others along.
+        """
+        while pieces:
+            batch = pieces[-1]
+            try:
+                async with asyncio.timeout(20), self._work() as w:
+                    await write_batch(w.db, batch, now=self._clock.now_ms())
+            except (Unavailable, TimeoutError) as error:
+                self._give_back(pieces)
+                self._note_trouble(error)
+                return False
+            except Exception:
+                del pieces[-1]
+                if batch.size == 1:
+                    log.exception("row_refused_by_database")
+                    continue
+                pieces.extend(reversed([half for half in batch.halves() if half]))
+                continue
+            del pieces[-1]
+            _written.inc(len(batch.events))
+            self._note_success()
+        return True
 
     def _take(self) -> Batch:
         batch = Batch(
@@ -145,13 +164,14 @@ class Writer:
         self._pinged, self._counted, self._notifications, self._confirmed = {}, {}, [], []
         return batch
 
-    def _give_back(self, batch: Batch) -> None:
+    def _give_back(self, pieces: list[Batch]) -> None:
         pinged, counted = self._taken
         self._pinged = pinged | self._pinged
         self._counted = counted | self._counted
-        self._events.extendleft(reversed(batch.events))
-        self._notifications = batch.notifications + self._notifications
-        self._confirmed = batch.confirmed + self._confirmed
+        for batch in pieces:  # the last one is the oldest
+            self._events.extendleft(reversed(batch.events))
+            self._notifications = batch.notifications + self._notifications
+            self._confirmed = batch.confirmed + self._confirmed
 
     def _note_trouble(self, error: Exception) -> None:
         if self.in_trouble_since is None:

@@ -61,16 +61,15 @@ def _migrate(connection: Connection, to: str) -> tuple[str | None, str]:
     before = MigrationContext.configure(connection).get_current_revision()
     refuse_newer(before)
     config = _config(connection)
-    if to == "head" or before is None:
-        command.upgrade(config, to)
-    else:
-        revisions = [r.revision for r in ScriptDirectory.from_config(config).walk_revisions()]
-        if to not in revisions and to != "base":
-            raise Refused(
-                "unknown_revision", f"There is no revision {to!r}. `invigilo migrate --list` shows them."
-            )
-        goes_down = to == "base" or revisions.index(to) > revisions.index(before)
-        (command.downgrade if goes_down else command.upgrade)(config, to)
+    known = [*(revision for revision, _ in revisions()), "base"]
+    if to not in {"head", *known}:
+        raise Refused(
+            "unknown_revision", f"There is no revision {to!r}. `invigilo migrate --list` shows them."
+        )
+    if to == (before or "base"):
+        return before, to
+    goes_down = to != "head" and known.index(to) > known.index(before or "base")
+    (command.downgrade if goes_down else command.upgrade)(config, to)
     after = MigrationContext.configure(connection).get_current_revision()
     return before, after or "base"
 

@@ -466,7 +466,22 @@ class Batch:
     """Instruction ids the clients confirmed."""
 
     def __bool__(self) -> bool:
-        return bool(self.pings or self.indicators or self.events or self.notifications or self.confirmed)
+        return self.size > 0
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, (self.pings, self.indicators, self.events, self.notifications, self.confirmed)))
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Both together are this batch, in its order."""
+        left = (self.size + 1) // 2
+        first: list[Any] = []
+        second: list[Any] = []
+        for items in (self.pings, self.indicators, self.events, self.notifications, self.confirmed):
+            first.append(items[:left])
+            second.append(items[left:])
+            left = max(0, left - len(items))
+        return Batch(*first), Batch(*second)
 
 
 async def write_batch(db: AsyncConnection, batch: Batch, *, now: int) -> None:
