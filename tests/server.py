@@ -15,7 +15,7 @@ import uvicorn
 from sqlalchemy.engine import make_url
 
 from invigilo.app import App, bind, build
-from invigilo.clock import Clock
+from invigilo.clock import Clock, SystemClock
 from invigilo.declared import apply_text
 from invigilo.providers.registry import ProviderOf, provider_of
 from invigilo.settings import Settings
@@ -199,12 +199,32 @@ def settings_for(folder: Path, url: str | None = None, **more: Any) -> Settings:
     return Settings(data_dir=folder, database_url=url, port=0, **more)
 
 
-async def set_up(folder: Path, url: str | None = None, text: str = SET_UP) -> None:
-    from invigilo.clock import SystemClock
+_made: dict[str, dict[str, bytes]] = {}
+"""Data folders set up before in this process, by set-up: migrating and hashing passwords costs more than most tests."""
 
+
+async def set_up(folder: Path, url: str | None = None, text: str = SET_UP) -> None:
+    """Apply a set-up; a fresh SQLite folder gets copies of the files that the same set-up made before."""
+    is_fresh = url is None and not _files(folder)
+    if is_fresh and text in _made:
+        _write(folder, _made[text])
+        return
     storage = await open_storage(settings_for(folder, url), clock=SystemClock())
     await apply_text(text, storage, SystemClock())
     await storage.close()
+    if is_fresh:
+        _made[text] = _files(folder)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_bytes(content)
 
 
 @asynccontextmanager
@@ -218,7 +238,6 @@ async def running(
     **settings: Any,
 ) -> AsyncIterator[Server]:
     """Set up and start; stop at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
     if text is not None:
         await set_up(folder, url, text)
     app = await build(settings_for(folder, url, **settings), clock=clock, providers=providers)
