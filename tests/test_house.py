@@ -1,0 +1,219 @@
+"""House rules no linter knows: which way imports point, that texts exist in every language, that pages ask nobody else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from invigilo.cli import COMMANDS, parser
+from invigilo.log import scrub  # noqa: F401  (part of the public face: kept importable)
+from invigilo.settings import TABLE, settings_page
+from invigilo.web.catalogue import Catalogue
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "invigilo"
+WEB = PACKAGE / "web"
+
+BASE = {"errors", "clock", "bus", "secrets_box", "settings", "log"}
+ROOMS = ["accounts", "exams", "monitoring", "proctoring"]
+MAY = {
+    "storage": BASE | {"models"},
+    "providers": BASE | {"models"},
+    "sebconfig": {"errors"},
+    "rtc": BASE,
+    "activity": BASE | {"models", "storage"},
+    "accounts": BASE | {"models", "storage", "activity"},
+    "exams": BASE | {"models", "storage", "activity", "accounts", "providers"},
+    "monitoring": BASE | {"models", "storage", "activity", "accounts", "exams"},
+    "proctoring": BASE | {"models", "storage", "activity", "accounts", "exams", "monitoring", "providers"},
+    "exam_api": BASE | {"models", "storage", "sebconfig", "activity", *ROOMS},
+    "web": BASE | {"models", "storage", "sebconfig", "activity", "rtc", "health", "exam_api.wire", *ROOMS},
+    "simulate": BASE | {"models", "sebconfig", "providers", "commands"},
+    "health": BASE | {"storage", *ROOMS},
+    "jobs": BASE | {"storage", "app", *ROOMS},
+    "declared": BASE | {"models", "storage", "activity", "sebconfig", *ROOMS},
+}
+"""Room → what it may import. `models` is model.py of any room; app, cli, commands, demo and doctor may import all."""
+PURE = {"model", "rules"}
+UNCLEAN = (
+    "sqlalchemy",
+    "litestar",
+    "uvicorn",
+    "aiohttp",
+    "invigilo.storage",
+    "invigilo.web",
+    "invigilo.providers",
+)
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for file in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), ast.parse(file.read_text("utf-8"))
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """Whole names imported at run time; what only type checkers see is left out."""
+    hidden: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            hidden |= {id(inner) for inner in ast.walk(node)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def offences(name: str, imports: set[str]) -> list[str]:
+    parts = name.split(".")
+    if len(parts) < 2 or parts[1] not in MAY:
+        return []
+    room, allowed = parts[1], MAY[parts[1]]
+    wrong = []
+    for one in imports:
+        there = one.split(".")
+        if there[0] != "invigilo" or len(there) < 2 or there[1] == room or there[1].startswith("__"):
+            continue
+        is_model = len(there) > 2 and there[2] == "model" and "models" in allowed
+        if not (there[1] in allowed or ".".join(there[1:3]) in allowed or is_model):
+            wrong.append(f"{name} imports {one}")
+    return wrong
+
+
+def test_imports_point_one_way() -> None:
+    """style.md §2: a room may use those to its left; only app joins everything."""
+    assert [wrong for name, tree in modules() for wrong in offences(name, imports_of(tree))] == []
+
+
+def test_models_and_rules_know_no_database_and_no_web() -> None:
+    wrong = [
+        f"{name} imports {one}"
+        for name, tree in modules()
+        if name.rpartition(".")[2] in PURE
+        for one in imports_of(tree)
+        if one.startswith(UNCLEAN)
+    ]
+    assert wrong == []
+
+
+def test_nothing_imports_tests() -> None:
+    assert [
+        name
+        for name, tree in modules()
+        if any(one.split(".")[0] in {"tests", "bench", "scripts"} for one in imports_of(tree))
+    ] == []
+
+
+def test_a_wrong_import_would_be_seen() -> None:
+    """The check itself is checked."""
+    tree = ast.parse("from invigilo.web.parts import Site\nimport invigilo.app")
+    assert offences("invigilo.monitoring.rules", imports_of(tree)) != []
+
+
+def test_rooms_import_each_other_in_no_ring() -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for name, tree in modules():
+        parts = name.split(".")
+        for one in imports_of(tree):
+            there = one.split(".")
+            is_inside = there[0] == "invigilo" and len(there) > 2 and len(parts) > 2
+            if (
+                is_inside
+                and parts[1] in ROOMS
+                and there[1] in ROOMS
+                and there[1] != parts[1]
+                and there[2] != "model"
+            ):
+                graph[parts[1]].add(there[1])
+    for room, uses in list(graph.items()):
+        for other in uses:
+            assert room not in graph.get(other, set()), f"{room} and {other} import each other"
+
+
+# --- texts ---
+
+
+@pytest.mark.parametrize("part", ["proctor", "candidate", "cause"])
+def test_every_text_is_there_in_both_languages(part: str) -> None:
+    english, german = (
+        json.loads((WEB / "messages" / language / f"{part}.json").read_text("utf-8"))
+        for language in ("en", "de")
+    )
+    assert english.keys() == german.keys()
+    for key in english:
+        assert set(re.findall(r"\{(\w+)\}", english[key])) == set(re.findall(r"\{(\w+)\}", german[key])), key
+
+
+def test_every_text_asked_for_exists() -> None:
+    texts = Catalogue.load().texts["en"]
+    templates = r"\bt\('([\w.]+)'\s*[,)]"
+    scripts = r"\bt\(\"([\w.]+)\""
+    asked = {
+        f"{file.name}: {key}": key
+        for folder, pattern in (("templates/*.html", templates), ("static/proctor/*.js", scripts))
+        for file in WEB.glob(folder)
+        for key in re.findall(pattern, file.read_text("utf-8"))
+    }
+    assert [where for where, key in asked.items() if key not in texts and f"proctor.{key}" not in texts] == []
+
+
+# --- pages ---
+
+
+def test_pages_hold_nothing_inline_and_ask_nobody_else() -> None:
+    """The Content-Security-Policy would stop it; this says so before a browser does."""
+    for file in (WEB / "templates").glob("*.html"):
+        text = file.read_text("utf-8")
+        assert not re.search(r"\sstyle=|\son\w+=|<style", text), file.name
+        assert not re.search(r"<script(?![^>]*(src=|application/json))", text), file.name
+        assert not re.search(r"(src|href)=\"(https?:)?//", text), file.name
+    for file in (WEB / "static").rglob("*.*"):
+        if file.suffix in {".js", ".css"}:
+            addresses = re.findall(r"https?://[^\s\"'`)]+", file.read_text("utf-8"))
+            assert [one for one in addresses if "www.w3.org" not in one] == [], file.name
+
+
+# --- documents ---
+
+
+def test_every_command_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            parser().parse_args([command, "--help"])
+        assert ended.value.code == 0
+        assert "--data-dir" in capsys.readouterr().out
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert page == settings_page(), "run `make docs`"
+    assert all(f"`{name}`" in page for name in TABLE)
+
+
+def test_every_direct_dependency_is_justified() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = [re.match(r"[a-z0-9-]+", one)[0] for one in project["dependencies"]]
+    page = (ROOT / "docs" / "dependencies.md").read_text("utf-8").lower()
+    assert [name for name in declared if f"| {name}" not in page] == []
+
+
+def test_lock_files_pin_with_hashes_and_name_no_host() -> None:
+    for file in (ROOT / "requirements").glob("*.txt"):
+        text = file.read_text("utf-8")
+        assert "://" not in text
+        for line in text.splitlines():
+            if line and not line.startswith((" ", "#")):
+                assert "==" in line, f"{file.name}: {line}"
+        assert text.count("==") <= text.count("--hash=sha256:")
