@@ -112,6 +112,7 @@ class App:
             writer=self.writer,
             clock=self.clock,
             has_turn=self.ice.has_turn,
+            provider_of=providers,
         )
         self.sockets = Sockets(
             hub=self.hub,
@@ -197,7 +198,10 @@ class App:
             live.page.last_frames_at = None
         elif before == 0:
             live.page.watched_since = self.clock.now_ms()
-        self.live.heard(live, "page")
+        if connection_id in self.hub.candidates:
+            self.live.heard(live, "page")
+        else:
+            self.live.changed(live)  # its page, if any, is at another node, which tells of it
 
     def exam_url(self, exam: Exam, base_url: str, entry_key: str) -> str:
         """The address a client opens as its start page: personal for an exam with our page (architecture.md §3)."""
@@ -248,7 +252,8 @@ async def build(
 def bind(host: str, port: int) -> socket.socket:
     """Take the address. Raises BadInput when another program has it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sets TCP_NODELAY
+    # The protocol is named because asyncio sets TCP_NODELAY only then; without it every answer waits 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -305,7 +310,9 @@ async def run(settings: Settings, *, announce: bool = True, stop: asyncio.Event 
         scheme = "https" if tls else "http"
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        print(f"Invigilo is ready at {settings.public_url or f'{scheme}://{shown}:{port}'}", flush=True)  # noqa: T201
+        here = f"{scheme}://{shown}:{port}"
+        at = f"{settings.public_url}, listening on {here}" if settings.public_url else here
+        print(f"Invigilo is ready at {at}", flush=True)  # noqa: T201
     if stop is not None:
         waiter = asyncio.create_task(stop.wait())
         await asyncio.wait({waiter, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -13,6 +13,7 @@ import json
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -236,9 +237,22 @@ def _tell(arguments: argparse.Namespace, url: str, link: str, persons: list[Pers
         f"  Folder    {folder}"
         + ("" if arguments.data_dir or arguments.database_url else "  (removed at the end)")
     )
+    if not _has_network():
+        say("  Note      no network interface: Chromium shows stills unless started with")
+        say("            --allow-loopback-in-peer-connection")
     until = f"ends by itself after {arguments.seconds} s" if arguments.seconds is not None else "Ctrl-C"
     say(f"  End       {until}")
     say()
+
+
+def _has_network() -> bool:
+    """Whether any interface but loopback is up: without one a browser offers no address for video."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # a documentation address; connecting a datagram socket sends nothing
+        except OSError:
+            return False
+    return True
 
 
 class ServerProcess:
