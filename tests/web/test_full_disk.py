@@ -14,7 +14,7 @@ from tests.server import Server, form_headers, running
 from tests.web.people import exam_called, sign_in
 
 PATIENCE = 60
-LONG = "x" * 1_500
+LONG = "x" * 500
 
 
 async def limit_pages(server: Server, limit: int | None) -> None:
@@ -32,7 +32,7 @@ async def test_a_full_disk_loses_no_event_and_is_said(tmp_path: Path) -> None:
         ada = await sign_in(server, "ada")
         async with proctor_page(ada, exam_called(server, "Linear Algebra")) as (page, _):
             await limit_pages(server, 2)
-            texts = [f"{n} {LONG}" for n in range(40)]
+            texts = [f"{n} {LONG}" for n in range(120)]
             for text in texts:
                 assert (await wire.log({"type": "INFO_LOG", "timestamp": 1, "text": text})).status == 204
             async with asyncio.timeout(PATIENCE):
