@@ -216,6 +216,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InvigiloError as error:
         print(f"invigilo: {error.message}", file=sys.stderr)  # noqa: T201
         return 2
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        reason = f"{error.filename}: {error.strerror}"
+        print(f"invigilo: {reason}. Check --data-dir and what this user may do there.", file=sys.stderr)  # noqa: T201
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

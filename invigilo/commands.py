@@ -19,7 +19,7 @@ from invigilo.accounts import passwords
 from invigilo.accounts.model import Role
 from invigilo.activity.service import record
 from invigilo.clock import SystemClock
-from invigilo.declared import apply_text, read_declared
+from invigilo.declared import apply_text, read_declared, read_username
 from invigilo.errors import BadInput, NotFound
 from invigilo.exam_api.wire import DISCOVERY
 from invigilo.sebconfig.connection_file import ConnectionFile, connection_file_bytes
@@ -190,6 +190,10 @@ async def _add_user(arguments: Arguments, storage: Storage, clock: SystemClock) 
         raise BadInput(f"--role is one of {', '.join(one.value for one in Role)}.", field="role") from error
     if (role is Role.SERVER_ADMIN) == bool(arguments.institution):
         raise BadInput("Every role but server_admin belongs to an --institution.", field="institution")
+    try:
+        read_username(arguments.username)
+    except ValueError as error:
+        raise BadInput(f"{arguments.username!r} cannot be used: {error}", field="username") from error
     password = _ask_password(arguments)
     passwords.check_rules(password, username=arguments.username)
     async with storage.work() as w:

@@ -152,7 +152,8 @@ def _text(longest: int = 255) -> Callable[[Any], str]:
     return read
 
 
-def _username(value: Any) -> str:
+def read_username(value: Any) -> str:
+    """A name to sign in with. Raises ValueError that says what is wrong."""
     name = _text(64)(value)
     if not re.fullmatch(r"[^\s:/\\]+", name):
         raise ValueError("a user name has no blanks, colons or slashes.")
@@ -226,7 +227,7 @@ def _word(kind: Any) -> Callable[[Any], Any]:
 def _names(value: Any) -> list[str]:
     if not isinstance(value, list):
         raise ValueError("a list of user names is needed.")  # noqa: TRY004
-    return [_username(one) for one in value]
+    return [read_username(one) for one in value]
 
 
 def _hex64(value: Any) -> str:
@@ -317,7 +318,7 @@ def _read_user(table: _Table, only_role: Role | None) -> _User:
         return read
 
     user = _User(
-        username=table.get("username", _username),
+        username=table.get("username", read_username),
         role=table.get("role", role),
         password=table.get("password", _password, None),
         name=table.get("name", _text(), None),

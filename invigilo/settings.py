@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ def _path(value: Any) -> Path:
 
 def _number(low: int, high: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
-        if isinstance(value, bool) or not str(value).strip().lstrip("-").isdigit():
+        if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,12}", str(value).strip()):
             raise ValueError("a whole number is needed")
         number = int(value)
         if not low <= number <= high:
@@ -107,7 +108,13 @@ def _scheme(*schemes: str) -> Callable[[str], str]:
 
 
 def _public_url(value: Any) -> str:
-    parts = urlsplit(str(value).strip())
+    try:
+        parts = urlsplit(str(value).strip())
+        _ = parts.port  # read now, because only reading it finds a wrong one
+    except ValueError as error:
+        raise ValueError(
+            "write it like https://exams.example.org or https://exams.example.org:8443"
+        ) from error
     if (
         parts.scheme not in {"http", "https"}
         or not parts.hostname

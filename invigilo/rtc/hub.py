@@ -54,6 +54,14 @@ class CandidateSocket:
     outbox: Outbox = field(default_factory=Outbox)
     told_place: tuple[Any, ...] | None = None
     """The place its page was told last."""
+    peers: set[str] = field(default_factory=set[str])
+    """Proctors this page was asked to offer to: each costs it an upload."""
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Queue a message from a proctor's side."""
+        if message["t"] == "unwatch":
+            self.peers.discard(message["peer"])
+        self.outbox.put(message)
 
 
 @dataclass(slots=True, eq=False)
@@ -109,13 +117,16 @@ class Hub:
 
     # --- sockets come and go ---
 
-    def candidate_arrived(self, connection_id: int, exam_id: int, tab: str) -> CandidateSocket:
-        """A candidate's page connected; a second one replaces the first."""
+    def candidate_arrived(
+        self, connection_id: int, exam_id: int, tab: str, *, welcome: dict[str, Any]
+    ) -> CandidateSocket:
+        """A candidate's page connected; a second one replaces the first. The welcome goes out before any `watch`."""
         before = self.candidates.get(connection_id)
         if before is not None:
             before.outbox.put({"t": "replaced"})
             before.outbox.close(4001, "replaced")
         socket = CandidateSocket(connection_id, exam_id, tab)
+        socket.outbox.put(welcome)
         self.candidates[connection_id] = socket
         self._bus.tell_others(_BACK, [connection_id, tab])
         for proctor in self._proctors_of_exam[exam_id]:
@@ -123,6 +134,7 @@ class Hub:
                 self._introduce(proctor, connection_id)
         for peer in self._remote_watchers(connection_id):
             self._ask_to_offer(socket, peer)
+        self._on_page(connection_id, "watchers", {"count": len(self.watchers_of(connection_id))})
         return socket
 
     def candidate_left(self, socket: CandidateSocket) -> bool:
@@ -154,6 +166,11 @@ class Hub:
         self.proctors.pop(socket.peer, None)
         self._proctors_of_exam[socket.exam_id].discard(socket)
 
+    def may_open_another(self, account_id: int) -> bool:
+        """Whether this person may open one more page here."""
+        count = sum(proctor.account_id == account_id for proctor in self.proctors.values())
+        return count < limits.SOCKETS_PER_PROCTOR
+
     def proctors_of(self, exam_id: int) -> Iterable[ProctorSocket]:
         return self._proctors_of_exam.get(exam_id, ())
 
@@ -177,8 +194,16 @@ class Hub:
         proctor.watching.discard(connection_id)
         proctor.introduced.discard(connection_id)
         self._to_candidate(connection_id, {"t": "unwatch", "peer": proctor.peer})
+        self._introduce_waiting(connection_id)
         self._count_watchers(connection_id)
         self._tell_watches()
+
+    def _introduce_waiting(self, connection_id: int) -> None:
+        """A place among the watchers is free: whoever was one too many gets it."""
+        for proctor in self._proctors_of_exam.get(self._exam_of(connection_id) or 0, ()):
+            if connection_id in proctor.watching and connection_id not in proctor.introduced:
+                self._introduce(proctor, connection_id)
+                return
 
     def _introduce(self, proctor: ProctorSocket, connection_id: int) -> bool:
         socket = self.candidates.get(connection_id)
@@ -187,15 +212,15 @@ class Hub:
         return self._ask_to_offer(socket, proctor.peer)
 
     def _ask_to_offer(self, socket: CandidateSocket, peer: str) -> bool:
-        others = self.watchers_of(socket.connection_id) - {peer}
         local = self.proctors.get(peer)
-        if len(others) >= limits.PEERS_PER_CANDIDATE:
+        if len(socket.peers - {peer}) >= limits.PEERS_PER_CANDIDATE:
             self._to_proctor(
                 peer, {"t": "not_watching", "connection": socket.connection_id, "cause": "too_many_watchers"}
             )
             return True
         if local is not None:
             local.introduced.add(socket.connection_id)
+        socket.peers.add(peer)
         ice = self._ice.for_peer(f"c{socket.connection_id}", now_ms=self._clock.now_ms())
         socket.outbox.put({"t": "watch", "peer": peer, "ice_servers": ice})
         self._to_proctor(peer, {"t": "watching", "connection": socket.connection_id, "peer": peer})
@@ -221,7 +246,7 @@ class Hub:
         socket = self.candidates.get(connection_id)
         if socket is not None:
             socket.outbox.put({"t": "watchers", "count": count})
-            self._on_page(connection_id, "watchers", {"count": count})
+        self._on_page(connection_id, "watchers", {"count": count})
 
     # --- messages between the two sides ---
 
@@ -250,7 +275,7 @@ class Hub:
     def _to_candidate(self, connection_id: int, message: dict[str, Any]) -> None:
         socket = self.candidates.get(connection_id)
         if socket is not None:
-            socket.outbox.put(message)
+            socket.take(message)
         elif self._bus.has_others:
             self._bus.tell_others(_TO_CANDIDATE, [connection_id, message])
 
@@ -301,7 +326,7 @@ class Hub:
             for connection_id, peers in gone.watches.items():
                 socket = self.candidates.get(connection_id)
                 for peer in peers if socket is not None else ():
-                    socket.outbox.put({"t": "unwatch", "peer": peer})  # type: ignore[union-attr]
+                    socket.take({"t": "unwatch", "peer": peer})  # type: ignore[union-attr]
                 self._count_watchers(connection_id)
 
     def _tell_watches(self) -> None:
@@ -335,7 +360,7 @@ class Hub:
         connection_id, message = payload
         socket = self.candidates.get(connection_id)
         if socket is not None:
-            socket.outbox.put(message)
+            socket.take(message)
 
     def _heard_to_proctor(self, payload: Any) -> None:
         peer, message = payload

@@ -12,12 +12,11 @@ CANDIDATE_RATE, CANDIDATE_BURST = 40.0, 400.0
 PROCTOR_RATE, PROCTOR_BURST = 400.0, 6_000.0
 """A room of 25 opened at once: 25 watches, 25 answers, some hundred ICE candidates; an overview of 200 more."""
 STILL_RATE, STILL_BURST = 2.0, 5.0
-STILL_REST = 0.3
-"""Seconds between two stills taken in; one that comes sooner is dropped quietly."""
 PEERS_PER_CANDIDATE = 8
 """Each proctor watching costs the candidate an upload; beyond this a proctor sees stills."""
 WATCHES_PER_PROCTOR = 60
 SOCKETS_PER_PROCTOR = 20
+"""Open pages of one person on one node: windows of rooms, the overview, the monitoring page."""
 OUTBOX_MESSAGES = 4_000
 OFFENCES = 20
 """Refused messages after which a socket is closed (4008)."""

@@ -43,6 +43,7 @@ Handle = Callable[[str | bytes], Awaitable[bool]]
 """Acts on one frame; False when it was refused."""
 
 HELLO_WITHIN = 10  # seconds
+CHECK_SIGN_IN_EVERY = 15  # seconds until a proctor's page whose sign-in has ended is closed
 VIDEO = {"width": 320, "height": 240, "frame_rate": 12, "max_bitrate": 150_000}
 STILL_INTERVAL = 1_000  # ms
 
@@ -90,8 +91,9 @@ class Sockets:
         page.connected, page.connected_at, page.heard_at, page.replaced = True, now, now, False
         page.peer_states.clear()
         exam_id = live.exam_id or 0
-        mine = self._hub.candidate_arrived(live.id, exam_id, hello.tab)
-        mine.outbox.put(self._welcome(live, hello.language))
+        welcome = self._welcome(live, hello.language)
+        mine = self._hub.candidate_arrived(live.id, exam_id, hello.tab, welcome=welcome)
+        mine.told_place = _place_of(live)
         self._connections.live.heard(live, "page")
         allowance = Allowance(limits.CANDIDATE_RATE, limits.CANDIDATE_BURST)
         stills = Allowance(limits.STILL_RATE, limits.STILL_BURST)
@@ -244,10 +246,9 @@ class Sockets:
         if ended is not None:
             self._hub.end_candidate(live.id, ended)
             return
-        place = (live.revision, live.room_number, live.receive)
+        place = _place_of(live)
         if mine.told_place != place:
-            if mine.told_place is not None:
-                mine.outbox.put({"t": "placed", **place_message(live)})
+            mine.outbox.put({"t": "placed", **place_message(live)})
             mine.told_place = place
 
     # --- the proctor's side ---
@@ -257,6 +258,10 @@ class Sockets:
     ) -> None:
         """Serve one proctor's page until it goes, or until the sign-in behind it ends."""
         await socket.accept()
+        if not self._hub.may_open_another(account.id):
+            refusal = _error("too_many", "You have too many pages open. Close some and reload this one.")
+            await _say_and_close(socket, refusal, 4008)
+            return
         mine = self._hub.proctor_arrived(exam.id, account.id)
         me = {"name": account.display_name, "peer": mine.peer}
         ice = self._ice.for_peer(f"p{account.id}", now_ms=self._clock.now_ms())
@@ -268,7 +273,7 @@ class Sockets:
 
         async def keep_checking() -> None:
             while mine.outbox.closing is None:
-                await asyncio.sleep(15)
+                await asyncio.sleep(CHECK_SIGN_IN_EVERY)
                 if not await self._may_stay(account, exam, still_valid):
                     mine.outbox.close(4003, "signed out")
 
@@ -301,7 +306,7 @@ class Sockets:
             case messages.Watch(connection=connection):
                 if not self._hub.watch(mine, connection):
                     return _refuse(mine.outbox, connection)
-                if connection not in mine.introduced:
+                if connection not in mine.introduced and connection not in self._hub.candidates:
                     live = self._connections.live.by_id[connection]
                     row = self._stream.judged(self._directory.exam(mine.exam_id), live)
                     mine.outbox.put({"t": "not_watching", "connection": connection, "cause": row["cause"]})
@@ -357,6 +362,10 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
         "receive_video": video,
         "chat": chat,
     }
+
+
+def _place_of(live: LiveConnection) -> tuple[Any, ...]:
+    return live.revision, live.room_number, live.receive
 
 
 def find_page(live: LiveConnection | None) -> LiveConnection:

@@ -32,7 +32,8 @@ class Page:
     socket: aiohttp.ClientWebSocketResponse
     new: list[Any] = field(default_factory=list)
     barriers: int = 1_000
-    welcome: dict[str, Any] = field(default_factory=dict)
+    place: dict[str, Any] = field(default_factory=dict)
+    """What the candidate's page was told last of its place."""
 
     async def send(self, t: str, **fields: Any) -> None:
         await self.socket.send_str(json.dumps({"t": t, **fields}))
@@ -48,6 +49,8 @@ class Page:
             case _:
                 raise SocketClosedError(self.socket.close_code)
         self.new.append(frame)
+        if isinstance(frame, dict) and frame["t"] in {"welcome", "placed"}:
+            self.place = frame
         return frame
 
     async def until(self, **wanted: Any) -> dict[str, Any]:
@@ -93,8 +96,8 @@ class Page:
 
 
 def signals(frames: list[Any]) -> list[dict[str, Any]]:
-    """What another side can have caused; the live stream and counts left out."""
-    quiet = {"changes", "snapshot", "pong", "welcome", "watchers"}
+    """What another side can have caused; the live stream, counts and the server's own placing left out."""
+    quiet = {"changes", "snapshot", "pong", "welcome", "placed", "watchers"}
     return [f for f in frames if isinstance(f, bytes) or f["t"] not in quiet]
 
 
@@ -109,7 +112,7 @@ async def candidate_page(server: Server, candidate: Candidate, tab: str = "one")
     """A page that has said hello and was welcomed."""
     async with socket_to(server, f"/e/{candidate.key}/socket") as page:
         await page.send("hello", tab=tab)
-        page.welcome = await page.until(t="welcome")
+        await page.until(t="welcome")
         yield page
 
 

@@ -344,7 +344,7 @@ async def disable(
 async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, exam_id: FromPath[int]) -> None:
     """Close codes: 4401 sign in again, 4403 not yours; else docs/protocol.md."""
     account = await account_of(socket, site)
-    if account is None or not _same_origin(socket):
+    if account is None or not _same_origin(socket, site):
         await _refuse(socket, 4401)
         return
     try:
@@ -365,10 +365,15 @@ async def _refuse(socket: WebSocket[Any, Any, Any], code: int) -> None:
     await socket.close(code=code)
 
 
-def _same_origin(socket: WebSocket[Any, Any, Any]) -> bool:
-    """A page of another site must not ride on the proctor's cookie."""
+def _same_origin(socket: WebSocket[Any, Any, Any], site: Site) -> bool:
+    """A page of another site must not ride on the proctor's cookie. A proxy may have changed `Host`."""
     origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+    if origin is None or origin == site.base_url(socket.scope):
+        return True
+    try:
+        return urlsplit(origin).netloc == socket.headers.get("host")
+    except ValueError:
+        return False
 
 
 handlers = [

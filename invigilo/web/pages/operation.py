@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from dataclasses import asdict
+from pathlib import Path
 
 from litestar import MediaType, Response, get
 from litestar.params import FromPath
@@ -36,12 +37,20 @@ async def metrics() -> Response[bytes]:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
+def _find_static(name: str) -> Path:
+    try:
+        file = (STATIC / name.lstrip("/")).resolve()
+        if file.is_relative_to(STATIC) and file.is_file():
+            return file
+    except (OSError, ValueError):
+        pass  # a name no file can have
+    raise NotFound("There is no such file.")
+
+
 @get("/static/{version:str}/{name:path}")
 async def static_file(version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """Files under an address that changes with their content; an old address still answers, uncached."""
-    file = (STATIC / name.lstrip("/")).resolve()
-    if not file.is_relative_to(STATIC) or not file.is_file():
-        raise NotFound("There is no such file.")
+    file = _find_static(name)
     fresh = version == static_version()
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return Response(

@@ -10,7 +10,7 @@ from litestar.params import Body, FromPath
 
 from invigilo.errors import NotAllowed, Refused
 from invigilo.web.pages.views import SignInPage
-from invigilo.web.parts import SESSION_COOKIE, AnyRequest, SiteParts, account_of
+from invigilo.web.parts import SESSION_COOKIE, AnyRequest, Site, SiteParts, account_of
 
 HOME = "/monitoring"
 Form = Annotated[dict[str, Any], Body(media_type=RequestEncodingType.URL_ENCODED)]
@@ -29,14 +29,14 @@ def _address(request: AnyRequest) -> str:
     return request.client.host if request.client else "unknown"
 
 
-def set_session(response: Response[Any], request: AnyRequest, token: str) -> None:
+def set_session(response: Response[Any], request: AnyRequest, site: Site, token: str) -> None:
     response.set_cookie(
         key=SESSION_COOKIE,
         value=token,
         path="/",
         httponly=True,
         samesite="lax",
-        secure=request.scope["scheme"] == "https",
+        secure=site.base_url(request.scope).startswith("https:"),
     )
 
 
@@ -74,7 +74,7 @@ async def sign_in(request: AnyRequest, site: SiteParts, data: Form) -> Response[
         status = 429 if isinstance(error, Refused) else 401
         return site.renderer.respond(request, "login.html", page, language=language, status=status)
     response = _go(to)
-    set_session(response, request, token)
+    set_session(response, request, site, token)
     return response
 
 
@@ -98,7 +98,7 @@ async def follow_link(request: AnyRequest, site: SiteParts, token: FromPath[str]
     """The demo's one address: signs in and leads to the monitoring page."""
     session, to = await site.accounts.follow_link(token)
     response = _go(safe_next(to))
-    set_session(response, request, session)
+    set_session(response, request, site, session)
     return response
 
 
