@@ -54,6 +54,8 @@ class CandidateSocket:
     outbox: Outbox = field(default_factory=Outbox)
     told_place: tuple[Any, ...] | None = None
     """The place its page was told last."""
+    confirming: int = 0
+    """The newest revision its page says it acts on."""
     peers: set[str] = field(default_factory=set[str])
     """Proctors this page was asked to offer to: each costs it an upload."""
 

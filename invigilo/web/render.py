@@ -100,9 +100,8 @@ class Renderer:
 
 def page_headers(request: Request[Any, Any, Any]) -> dict[str, str]:
     host = request.headers.get("host", "")
-    scheme = "wss" if request.scope["scheme"] == "https" else "ws"
     is_plain = bool(host) and all(c.isalnum() or c in ".-:[]" for c in host)
-    sockets = f"{scheme}://{host}" if is_plain else ""
+    sockets = f"ws://{host} wss://{host}" if is_plain else ""  # both: a proxy may not say which one it is
     return {name: value.replace("{sockets}", sockets) for name, value in PAGE_HEADERS.items()}
 
 

@@ -43,6 +43,7 @@ Handle = Callable[[str | bytes], Awaitable[bool]]
 """Acts on one frame; False when it was refused."""
 
 HELLO_WITHIN = 10  # seconds
+SELF_CHECK_SETTLES = 0.5  # seconds
 CHECK_SIGN_IN_EVERY = 15  # seconds until a proctor's page whose sign-in has ended is closed
 VIDEO = {"width": 320, "height": 240, "frame_rate": 12, "max_bitrate": 150_000}
 STILL_INTERVAL = 1_000  # ms
@@ -74,6 +75,8 @@ class Sockets:
         self._work = work
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._self_checks: dict[int, dict[str, str]] = {}
+        """Results that wait to be written, by connection."""
 
     # --- the candidate's side ---
 
@@ -168,7 +171,7 @@ class Sockets:
             return False
         still = self._hub.still(mine, jpeg)
         if still is None:
-            mine.outbox.put(_error("bad_message", "This is no JPEG of at most 320×240."))
+            mine.outbox.put(_error("bad_message", "This is no JPEG of at most 640×640."))
             return False
         live.page.last_still_at, live.page.still_kind = still.at, still.kind
         self._connections.live.heard(live, "page")
@@ -196,7 +199,7 @@ class Sockets:
             case messages.SelfCheck():
                 page.camera_check, page.microphone_check = message.camera, message.microphone
                 page.path_check = message.path
-                self._spawn(self._keep_self_check(live, message))
+                self._keep_self_check(live, message)
             case messages.Media():
                 page.camera, page.microphone = message.camera, message.microphone
                 page.visible, page.exam_opened = message.visible, message.exam_opened
@@ -204,7 +207,9 @@ class Sockets:
             case messages.Confirm(revision=revision):
                 if revision > live.revision:
                     return False
-                self._spawn(self._rooms.confirm(live, revision))
+                if revision > mine.confirming:
+                    mine.confirming = revision
+                    self._spawn(self._confirm(mine, live, revision))
             case messages.Hello():
                 return True
             case _:
@@ -212,15 +217,31 @@ class Sockets:
         self._connections.live.heard(live, "page")
         return True
 
-    async def _keep_self_check(self, live: LiveConnection, check: messages.SelfCheck) -> None:
-        result = {
+    def _keep_self_check(self, live: LiveConnection, check: messages.SelfCheck) -> None:
+        """Results come in bursts; only the newest is worth a write."""
+        is_waiting = live.id in self._self_checks
+        self._self_checks[live.id] = {
             "camera": check.camera,
             "microphone": check.microphone,
             "path": check.path,
             "detail": check.detail,
         }
+        if not is_waiting:
+            self._spawn(self._store_self_check(live.id))
+
+    async def _store_self_check(self, connection_id: int) -> None:
+        await asyncio.sleep(SELF_CHECK_SETTLES)
+        result = self._self_checks.pop(connection_id)
         async with self._work() as w:
-            await connection_queries.change(w.db, live.id, self_check=result)
+            await connection_queries.change(w.db, connection_id, self_check=result)
+
+    async def _confirm(self, mine: CandidateSocket, live: LiveConnection, revision: int) -> None:
+        """The page says this once; a database in trouble is tried again as long as the page is there."""
+        while mine.confirming == revision and self._hub.candidates.get(live.id) is mine:
+            with contextlib.suppress(Unavailable):
+                await self._rooms.confirm(live, revision)
+                return
+            await asyncio.sleep(1)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         """Something that need not be waited for; a database in trouble is noted elsewhere."""

@@ -42,6 +42,9 @@ async def test_a_full_disk_loses_no_event_and_is_said(tmp_path: Path) -> None:
             assert ready.status == 503
             assert "wait in memory" in json.dumps(ready.json)
             assert (await server.request("GET", "/healthz")).status == 200
+            exam = exam_called(server, "Linear Algebra")
+            overview = await ada.get(f"/monitoring/{exam}/overview", accept="text/html")
+            assert overview.status == 200, "proctors are not blinded"
             await _handshakes_are_refused_whole(server)
             await limit_pages(server, None)
             async with asyncio.timeout(PATIENCE):
