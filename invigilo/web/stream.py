@@ -20,6 +20,8 @@ from invigilo.monitoring import wall
 from invigilo.monitoring.live import LiveConnection, LiveConnections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.service import Rooms, RoomView
+from invigilo.providers.base import Feature
+from invigilo.providers.registry import ProviderOf
 from invigilo.rtc.hub import Hub
 
 log = structlog.get_logger()
@@ -51,6 +53,7 @@ class Stream:
         writer: Writer,
         clock: Clock,
         has_turn: bool,
+        provider_of: ProviderOf,
     ) -> None:
         self._writer = writer
         self._live = live
@@ -59,6 +62,7 @@ class Stream:
         self._hub = hub
         self._clock = clock
         self._has_turn = has_turn
+        self._provider_of = provider_of
         self._exams: dict[int, _ExamState] = {}
         self._ticks = 0
         live.on_change(self._note)
@@ -100,9 +104,15 @@ class Stream:
 
     def judged(self, exam: Exam, live: LiveConnection) -> wall.Row:
         """One row, judged now."""
-        now = self._clock.now_ms()
-        running = exam.is_running(self._clock.now())
-        return wall.judge(live, exam, now_ms=now, exam_running=running, has_turn=self._has_turn)
+        return wall.judge(live, exam, self._conditions(exam))
+
+    def _conditions(self, exam: Exam) -> wall.Conditions:
+        return wall.Conditions(
+            now_ms=self._clock.now_ms(),
+            exam_running=exam.is_running(self._clock.now()),
+            has_turn=self._has_turn,
+            provider_can=Feature.NATIVE_JOIN in self._provider_of(exam).features,
+        )
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -145,8 +155,7 @@ class Stream:
     def _judge(
         self, exam: Exam, state: _ExamState, *, everybody: bool
     ) -> tuple[list[wall.Row], list[int], list[tuple[int, int | None]]]:
-        now = self._clock.now_ms()
-        running = exam.is_running(self._clock.now())
+        conditions = self._conditions(exam)
         dirty, state.dirty = state.dirty, set()
         present = self._live.by_exam.get(exam.id, {})
         ids = list(present) if everybody else [i for i in dirty if i in present]
@@ -154,7 +163,7 @@ class Stream:
         pings: list[tuple[int, int | None]] = []
         for connection_id in ids:
             live = present[connection_id]
-            row = wall.judge(live, exam, now_ms=now, exam_running=running, has_turn=self._has_turn)
+            row = wall.judge(live, exam, conditions)
             before = state.rows.get(connection_id)
             state.rows[connection_id] = row
             if before is None or wall.without_ticks(before) != wall.without_ticks(row):

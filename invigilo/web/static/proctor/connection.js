@@ -38,7 +38,8 @@ function showAges() {
   for (const { fact, proof } of facts) {
     const at = fact === "seb" ? (row.last_ping ?? row.seb_at) : row[`${fact}_at`];
     const isFresh = fact !== "seb" && row[fact] === "ok";
-    say(proof, at ? t("connection.proved", { age: age(isFresh ? Math.max(at, now - 1000) : at, now) }) : t("connection.never_proved"));
+    const isNow = at && (isFresh || now - at < 1_500);
+    say(proof, isNow ? t("connection.proved_now") : at ? t("connection.proved", { age: age(at, now) }) : t("connection.never_proved"));
   }
 }
 
