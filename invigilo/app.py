@@ -38,7 +38,9 @@ from invigilo.sebconfig.exam_settings import exam_settings, exam_settings_bytes
 from invigilo.settings import Settings
 from invigilo.storage.opening import Storage, open_storage
 from invigilo.storage.queries import exams as exam_queries
+from invigilo.web.catalogue import Catalogue
 from invigilo.web.parts import Site
+from invigilo.web.render import Renderer
 from invigilo.web.site import build_site
 from invigilo.web.sockets import Sockets
 from invigilo.web.stream import Stream
@@ -112,7 +114,6 @@ class App:
             writer=self.writer,
             clock=self.clock,
             has_turn=self.ice.has_turn,
-            provider_of=providers,
         )
         self.sockets = Sockets(
             hub=self.hub,
@@ -140,9 +141,39 @@ class App:
             address_of=_address_of,
             base_url_of=self.base_url,
         )
-        self.jobs = Jobs(self)
+        self.jobs = Jobs(
+            bus=self.bus,
+            work=self.work,
+            directory=self.directory,
+            live=self.live,
+            connections=self.connections,
+            rooms=self.rooms,
+            hub=self.hub,
+            stream=self.stream.run,
+            clock=self.clock,
+        )
         self._settings_files: dict[int, bytes] = {}
-        self.pages = build_site(Site.of(self), lifespan=self._lifespan)
+        self.pages = build_site(self._site(), lifespan=self._lifespan)
+
+    def _site(self) -> Site:
+        return Site(
+            accounts=self.accounts,
+            connections=self.connections,
+            rooms=self.rooms,
+            directory=self.directory,
+            writer=self.writer,
+            hub=self.hub,
+            stream=self.stream,
+            sockets=self.sockets,
+            work=self.work,
+            reading=self.reading,
+            box=self.storage.box,
+            clock=self.clock,
+            renderer=Renderer(Catalogue.load()),
+            base_url=self.base_url,
+            has_https=self.settings.tls_certificate is not None
+            or (self.settings.public_url or "").startswith("https://"),
+        )
 
     # --- life ---
 

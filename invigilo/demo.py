@@ -249,7 +249,9 @@ def _has_network() -> bool:
     """Whether any interface but loopback is up: without one a browser offers no address for video."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # a documentation address; connecting a datagram socket sends nothing
+            probe.connect(
+                ("192.0.2.1", 9)
+            )  # a documentation address; connecting a datagram socket sends nothing
         except OSError:
             return False
     return True

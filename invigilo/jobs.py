@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
-from invigilo.bus import RESYNC
+from invigilo.bus import RESYNC, Bus
+from invigilo.clock import Clock
 from invigilo.errors import Unavailable
-from invigilo.exams.directory import REFRESH, TOPIC
-from invigilo.monitoring.service import CLOSED_STAYS
+from invigilo.exams.directory import REFRESH, TOPIC, Directory
+from invigilo.monitoring.live import LiveConnections
+from invigilo.monitoring.service import CLOSED_STAYS, Connections
+from invigilo.proctoring.service import Rooms
+from invigilo.rtc.hub import Hub
+from invigilo.storage.queries import accounts as account_queries
 from invigilo.storage.queries import exams as exam_queries
-
-if TYPE_CHECKING:
-    from invigilo.app import App
+from invigilo.storage.work import WorkFactory
 
 log = structlog.get_logger()
 
@@ -28,31 +32,41 @@ UNBOUND_STALE = 3_600_000  # ms without a ping after which a connection that cho
 ENDED_STALE = 600_000  # ms the same, once its exam is over
 
 
+@dataclass(kw_only=True)
 class Jobs:
     """The loops of one node."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._tasks: list[asyncio.Task[None]] = []
-        self._directory_wake = asyncio.Event()
-        app.bus.subscribe(TOPIC, self._heard_directory)
-        app.bus.subscribe(RESYNC, self._heard_directory)
-        if app.bus.has_others:
-            app.live.share_with_others()
+    bus: Bus
+    work: WorkFactory
+    directory: Directory
+    live: LiveConnections
+    connections: Connections
+    rooms: Rooms
+    hub: Hub
+    stream: Callable[[], Awaitable[None]]
+    """The live stream's own loop."""
+    clock: Clock
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+    _directory_wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.bus.subscribe(TOPIC, self._heard_directory)
+        self.bus.subscribe(RESYNC, self._heard_directory)
+        if self.bus.has_others:
+            self.live.share_with_others()
 
     def _heard_directory(self, _payload: Any) -> None:
         self._directory_wake.set()
 
     async def start(self) -> None:
-        app = self._app
         loops: dict[str, Callable[[], Awaitable[None]]] = {
-            "stream": app.stream.run,
+            "stream": self.stream,
             "directory": self._follow_directory,
             "rooms": self._follow_rooms,
             "housekeeping": self._keep_house,
             "signalling": self._renew,
         }
-        if app.bus.has_others:
+        if self.bus.has_others:
             loops["facts"] = self._share_facts
         self._tasks = [
             asyncio.create_task(self._forever(name, loop), name=name) for name, loop in loops.items()
@@ -82,52 +96,50 @@ class Jobs:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._directory_wake.wait(), REFRESH.total_seconds())
         self._directory_wake.clear()
-        if await self._app.directory.reload():
-            for live in list(self._app.live.by_id.values()):
-                self._app.live.changed(live)
+        if await self.directory.reload():
+            for live in list(self.live.by_id.values()):
+                self.live.changed(live)
 
     async def _follow_rooms(self) -> None:
-        app = self._app
-        await app.rooms.wait_for_work(SWEEP_EVERY)
-        await app.rooms.finish_steps()
-        await app.rooms.refresh()
-        await app.rooms.sweep()
-        await app.rooms.refresh()
-        now = app.clock.now()
-        for exam_id in app.rooms.exams_with_rooms():
-            exam = app.directory.exams.get(exam_id)
+        await self.rooms.wait_for_work(SWEEP_EVERY)
+        await self.rooms.finish_steps()
+        await self.rooms.refresh()
+        await self.rooms.sweep()
+        await self.rooms.refresh()
+        now = self.clock.now()
+        for exam_id in self.rooms.exams_with_rooms():
+            exam = self.directory.exams.get(exam_id)
             if exam is not None and not exam.is_running(now):
-                await app.rooms.close_rooms(exam_id)
-                await app.rooms.refresh()
+                await self.rooms.close_rooms(exam_id)
+                await self.rooms.refresh()
 
     async def _renew(self) -> None:
         await asyncio.sleep(RENEW_EVERY)
-        self._app.hub.renew()
+        self.hub.renew()
 
     async def _share_facts(self) -> None:
         await asyncio.sleep(SHARE_EVERY)
-        self._app.connections.share_facts()
+        self.connections.share_facts()
 
     async def _keep_house(self) -> None:
         await asyncio.sleep(HOUSEKEEPING_EVERY)
-        app = self._app
-        now = app.clock.now_ms()
-        async with app.work() as w:
+        now = self.clock.now_ms()
+        async with self.work() as w:
             await exam_queries.drop_expired_tokens(w.db, now)
-        await app.connections.close_stale(self._stale(now))
-        for live in list(app.live.by_id.values()):
+            await account_queries.drop_expired(w.db, now)
+        await self.connections.close_stale(self._stale(now))
+        for live in list(self.live.by_id.values()):
             if live.closed_at is not None and now - live.closed_at > CLOSED_STAYS:
-                app.live.forget(live)
+                self.live.forget(live)
 
     def _stale(self, now: int) -> list[int]:
         """Open connections whose DELETE was lost, long silent."""
-        app = self._app
         stale: list[int] = []
-        for live in app.live.by_id.values():
+        for live in self.live.by_id.values():
             if not live.state.is_open:
                 continue
-            exam = app.directory.exams.get(live.exam_id or 0)
-            is_over = exam is not None and not exam.is_running(app.clock.now())
+            exam = self.directory.exams.get(live.exam_id or 0)
+            is_over = exam is not None and not exam.is_running(self.clock.now())
             limit = ENDED_STALE if is_over else UNBOUND_STALE
             if (live.exam_id is None or is_over) and now - (live.last_ping or live.created_at) > limit:
                 stale.append(live.id)

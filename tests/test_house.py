@@ -37,7 +37,7 @@ MAY = {
     "web": BASE | {"models", "storage", "sebconfig", "activity", "rtc", "health", "exam_api.wire", *ROOMS},
     "simulate": BASE | {"models", "sebconfig", "providers", "commands"},
     "health": BASE | {"storage", *ROOMS},
-    "jobs": BASE | {"storage", "app", *ROOMS},
+    "jobs": BASE | {"storage", "rtc", *ROOMS},
     "declared": BASE | {"models", "storage", "activity", "sebconfig", *ROOMS},
 }
 """Room → what it may import. `models` is model.py of any room; app, cli, commands, demo and doctor may import all."""

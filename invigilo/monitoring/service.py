@@ -377,7 +377,9 @@ class Connections:
         """What this ping carries, claimed in the database first so that no second node sends it too."""
         now = self._clock.now_ms()
         if not live.state.is_open or self.writer.in_trouble_since is not None:
-            return None  # nothing can be claimed while nothing can be written, and a ping must not wait for it
+            return (
+                None  # nothing can be claimed while nothing can be written, and a ping must not wait for it
+            )
         while (instruction := live.queue.next(now)) is not None:
             last = not instruction.type.is_confirmed
             try:

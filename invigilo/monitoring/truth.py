@@ -101,6 +101,8 @@ class Evidence:
     service: str = "builtin"
     """Value of `exams.model.Service`."""
     join_by: JoinBy = JoinBy.PAGE
+    provider_can: bool = False
+    """The meeting service lets clients be called in by instruction, whatever it is called."""
 
     room_number: int | None = None
     """The desired place; None while there is none."""
@@ -187,10 +189,10 @@ def assess(evidence: Evidence) -> Truth:
     )
 
 
-def way_in(*, capability: Capability, join_by: JoinBy, service: str) -> WayIn:
+def way_in(*, capability: Capability, join_by: JoinBy, service: str, provider_can: bool = False) -> WayIn:
     """The client's own meeting program where the exam asks for it and it can, else our page, else none."""
     if join_by is JoinBy.NATIVE:
-        can_join = (service in {"jitsi", "jaas"} and capability.join_jitsi) or (
+        can_join = ((provider_can or service in {"jitsi", "jaas"}) and capability.join_jitsi) or (
             service == "zoom" and capability.join_zoom
         )
         if can_join:
@@ -246,7 +248,7 @@ class Case:
 
 
 def _look_at(e: Evidence) -> Case:
-    way = way_in(capability=e.capability, join_by=e.join_by, service=e.service)
+    way = way_in(capability=e.capability, join_by=e.join_by, service=e.service, provider_can=e.provider_can)
     seb = _seb(e)
     live = is_live(e.state, exam_bound=e.exam_bound, config_downloaded=e.config_downloaded_at is not None)
     is_heard = any(
@@ -307,7 +309,9 @@ def _frames(e: Evidence, *, video_fresh: bool, still_fresh: bool) -> Frames:
 
 
 def _video_is_due(e: Evidence) -> bool:
-    return e.watchers > 0 and not _is_fresh(e.watched_since, e.now_ms, VIDEO_START_MS)
+    """Watched long enough by somebody, with a page there to be watched."""
+    since = _latest(e.watched_since, e.socket_connected_at)
+    return e.watchers > 0 and not _is_fresh(since, e.now_ms, VIDEO_START_MS)
 
 
 def _joined_at(e: Evidence) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from invigilo.exams.model import Exam
@@ -15,13 +16,22 @@ Row = dict[str, Any]
 """A row as docs/protocol.md describes it."""
 
 
-def evidence_of(
-    live: LiveConnection, exam: Exam, *, now_ms: int, exam_running: bool, has_turn: bool
-) -> Evidence:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What is the same for everybody in an exam at one moment."""
+
+    now_ms: int
+    exam_running: bool
+    has_turn: bool
+    provider_can: bool
+    """The exam's meeting service lets clients be called in by instruction."""
+
+
+def evidence_of(live: LiveConnection, exam: Exam, conditions: Conditions) -> Evidence:
     page = live.page
     join = next((p for p in live.queue.waiting if p.instruction.type is InstructionType.PROCTORING), None)
     return Evidence(
-        now_ms=now_ms,
+        now_ms=conditions.now_ms,
         state=_state_of(live),
         created_at=live.created_at,
         last_ping=live.last_ping,
@@ -30,9 +40,10 @@ def evidence_of(
         established_at=live.established_at,
         capability=capability_of(live.device.os_name, live.device.seb_version),
         proctoring_enabled=exam.proctoring.enabled,
-        exam_running=exam_running,
+        exam_running=conditions.exam_running,
         service=exam.proctoring.service.value,
         join_by=exam.proctoring.join_by,
+        provider_can=conditions.provider_can,
         room_number=live.room_number,
         room_state=live.room_state,
         room_reason=live.room_reason,
@@ -61,7 +72,7 @@ def evidence_of(
         watched_since=page.watched_since,
         peer_states=tuple(page.peer_states.values()),
         last_frames_at=page.last_frames_at,
-        turn_configured=has_turn,
+        turn_configured=conditions.has_turn,
     )
 
 
@@ -123,7 +134,6 @@ def without_ticks(row: Row) -> Row:
     return {key: value for key, value in row.items() if key not in TICKS}
 
 
-def judge(live: LiveConnection, exam: Exam, *, now_ms: int, exam_running: bool, has_turn: bool) -> Row:
+def judge(live: LiveConnection, exam: Exam, conditions: Conditions) -> Row:
     """Gather, judge, show."""
-    evidence = evidence_of(live, exam, now_ms=now_ms, exam_running=exam_running, has_turn=has_turn)
-    return row_of(live, assess(evidence), now_ms=now_ms)
+    return row_of(live, assess(evidence_of(live, exam, conditions)), now_ms=conditions.now_ms)

@@ -105,14 +105,14 @@ class Rooms:
         returning = await self._returning(w, row, exam.id, now)
         if held is not None and (returning is None or returning.room_id == held):
             if returning is not None and returning.holds_place:
-                await self._replace(w, returning.connection_id, row.id, now)
+                await self._replace(w, exam.id, returning.connection_id, row.id, now)
             if row.state is ConnectionState.ACTIVE and await connection_queries.hurry_instructions(
                 w.db, row.id, now=now
             ):
                 w.announce(INSTRUCTION_HURRIED, row.id)
             return
         if returning is not None and returning.holds_place:
-            await self._replace(w, returning.connection_id, row.id, now)
+            await self._replace(w, exam.id, returning.connection_id, row.id, now)
         rooms = await queries.of_exam(w.db, exam.id)
         home = await queries.last_room(w.db, row.id) if returning is None else returning.room_id
         room = rules.choose_collecting_room(rooms, size, home=home)
@@ -142,10 +142,11 @@ class Rooms:
             await queries.wish(w.db, connection_id, None, changed_at=now)
             w.announce(CONNECTION_CHANGED, connection_id)
 
-    async def _replace(self, w: Work, old: int, new: int, now: int) -> None:
+    async def _replace(self, w: Work, exam_id: int, old: int, new: int, now: int) -> None:
         """The candidate is back as `new`: the old connection gives up its place and is history."""
         await self._free(w, old, now)
         await connection_queries.change(w.db, old, replaced_by=new, replaced_at=now)
+        w.announce(ROOMS_CHANGED, exam_id)
 
     async def _new_room(self, w: Work, exam: Exam, rooms: list[Room], now: int) -> int:
         room_id = await queries.add(
@@ -183,18 +184,21 @@ class Rooms:
 
     def _takes_place(self, row: ConnectionRow, exam: Exam) -> bool:
         return rules.takes_place(
-            _capability_of(row), exam.proctoring.join_by, provider_can=self._provider_is_native(exam)
+            _capability_of(row), exam.proctoring.join_by, provider_can=self.provider_is_native(exam)
         )
 
-    def _provider_is_native(self, exam: Exam) -> bool:
+    def _joins_natively(self, one: ConnectionRow | LiveConnection, exam: Exam) -> bool:
+        return rules.joins_natively(
+            _capability_of(one), exam.proctoring.join_by, provider_can=self.provider_is_native(exam)
+        )
+
+    def provider_is_native(self, exam: Exam) -> bool:
+        """Whether the exam's meeting service lets clients be called in by instruction."""
         return Feature.NATIVE_JOIN in self._provider_of(exam).features
 
     async def _invite(self, w: Work, row: ConnectionRow, exam: Exam, room: Room) -> None:
         """Call a client in by instruction, if it is one that can and should be."""
-        can = _capability_of(row)
-        if not rules.joins_natively(
-            can, exam.proctoring.join_by, provider_can=self._provider_is_native(exam)
-        ):
+        if not self._joins_natively(row, exam):
             return
         guest = Guest(
             identity=str(row.id),
@@ -353,10 +357,11 @@ class Rooms:
         for live in list(self._live.by_id.values()):
             if live.room_id is None or live.confirmed_revision >= live.revision or live.exam_id is None:
                 continue
+            live.queue.expire(now)
             if live.queue or not live.state.is_open or now - (live.last_ping or 0) > 5_000:
                 continue
             exam = self._directory.exams.get(live.exam_id)
-            if exam is None or not self._provider_is_native(exam):
+            if exam is None or live.room_state != RoomState.OPEN or not self._joins_natively(live, exam):
                 continue
             async with self._work() as w:
                 (row,) = await connection_queries.by_ids(w.db, [live.id])
@@ -444,5 +449,5 @@ def _same_machine(seen: queries.Sighting, row: ConnectionRow) -> bool:
     )
 
 
-def _capability_of(row: ConnectionRow) -> Capability:
-    return capability_of(row.device.os_name, row.device.seb_version)
+def _capability_of(one: ConnectionRow | LiveConnection) -> Capability:
+    return capability_of(one.device.os_name, one.device.seb_version)

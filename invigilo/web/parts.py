@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -21,13 +21,9 @@ from invigilo.proctoring.service import Rooms
 from invigilo.rtc.hub import Hub
 from invigilo.secrets_box import SecretBox
 from invigilo.storage.work import WorkFactory
-from invigilo.web.catalogue import Catalogue
 from invigilo.web.render import Renderer
 from invigilo.web.sockets import Sockets
 from invigilo.web.stream import Stream
-
-if TYPE_CHECKING:
-    from invigilo.app import App
 
 SESSION_COOKIE = "invigilo_session"
 
@@ -53,27 +49,6 @@ class Site:
     renderer: Renderer
     base_url: Callable[[Any], str]
     has_https: bool
-
-    @classmethod
-    def of(cls, app: App) -> Site:
-        return cls(
-            accounts=app.accounts,
-            connections=app.connections,
-            rooms=app.rooms,
-            directory=app.directory,
-            writer=app.writer,
-            hub=app.hub,
-            stream=app.stream,
-            sockets=app.sockets,
-            work=app.work,
-            reading=app.reading,
-            box=app.storage.box,
-            clock=app.clock,
-            renderer=Renderer(Catalogue.load()),
-            base_url=app.base_url,
-            has_https=app.settings.tls_certificate is not None
-            or (app.settings.public_url or "").startswith("https://"),
-        )
 
 
 class SignInNeeded(InvigiloError):

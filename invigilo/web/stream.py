@@ -20,8 +20,6 @@ from invigilo.monitoring import wall
 from invigilo.monitoring.live import LiveConnection, LiveConnections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.service import Rooms, RoomView
-from invigilo.providers.base import Feature
-from invigilo.providers.registry import ProviderOf
 from invigilo.rtc.hub import Hub
 
 log = structlog.get_logger()
@@ -53,7 +51,6 @@ class Stream:
         writer: Writer,
         clock: Clock,
         has_turn: bool,
-        provider_of: ProviderOf,
     ) -> None:
         self._writer = writer
         self._live = live
@@ -62,7 +59,6 @@ class Stream:
         self._hub = hub
         self._clock = clock
         self._has_turn = has_turn
-        self._provider_of = provider_of
         self._exams: dict[int, _ExamState] = {}
         self._ticks = 0
         live.on_change(self._note)
@@ -111,7 +107,7 @@ class Stream:
             now_ms=self._clock.now_ms(),
             exam_running=exam.is_running(self._clock.now()),
             has_turn=self._has_turn,
-            provider_can=Feature.NATIVE_JOIN in self._provider_of(exam).features,
+            provider_can=self._rooms.provider_is_native(exam),
         )
 
     async def run(self) -> None:
