@@ -42,7 +42,7 @@ async def until(holds: Callable[[], object], what: str) -> None:
     """Wait for it; the message says what did not come."""
     try:
         async with asyncio.timeout(PATIENCE):
-            while not holds():  # noqa: ASYNC110  (what is waited for is the server's, and has no event)
+            while not holds():
                 await asyncio.sleep(0.02)
     except TimeoutError:
         pytest.fail(f"It did not come to this: {what}")
