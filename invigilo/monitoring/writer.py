@@ -108,10 +108,15 @@ class Writer:
                 log.exception("writer_failed")
 
     async def flush(self) -> bool:
-        """Write all that waits; False when the database did not take it (it is kept)."""
+        """Write all that waits now; False when the database did not take it (it is kept).
+
+        What comes in meanwhile waits for the next flush. On a busy server something always does, and a transaction for every
+        few pings would keep the database from everybody else, and whoever waits for this flush waiting.
+        """
         async with self._flushing:
-            while batch := self._take():
-                if not await self._write([batch]):
+            for _ in range(len(self._events) // BATCH_LIMIT + 1):
+                batch = self._take()
+                if batch and not await self._write([batch]):
                     return False
             _waiting.set(len(self._events))
             return True

@@ -85,12 +85,16 @@ async def test_a_stranger_watches_an_exam_and_its_server_may_die(browser: Browse
             await expect(rooms(page).filter(has_text=title)).to_have_count(1)
         await expect(page.locator(".table-row[data-severity=problem] .what").first).not_to_be_empty()
         before = await places(page)
-        assert len(before) == 12
+        while len(before) < 12 or "127.0.0.1" in before:  # names come a moment after the places
+            await asyncio.sleep(0.1)
+            before = await places(page)
         running.server().kill()
         await expect(page.locator("[data-feed-state]")).to_have_attribute("data-feed-state", "broken")
         await expect(page.locator("[data-feed-state]")).to_have_attribute("data-feed-state", "live")
         await expect(page.locator(".table-row .cell-seb .fact[data-tone=ok]")).to_have_count(12)
-        assert await places(page) == before, "everybody is in the same room again"
+        async with asyncio.timeout(PATIENCE / 1000):
+            while await places(page) != before:  # one of them may be away just now, and comes back
+                await asyncio.sleep(0.1)
         await page.locator(".room-card", has_text="Room 1").click()
         await expect(page.locator(".tile.has-video")).to_have_count(4)  # of five, one never gets its camera
         await context.close()
