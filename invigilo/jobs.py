@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,7 @@ class Jobs:
     clock: Clock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
     _directory_wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _next_sweep: float = 0.0
 
     def __post_init__(self) -> None:
         self.bus.subscribe(TOPIC, self._heard_directory)
@@ -101,9 +103,13 @@ class Jobs:
                 self.live.changed(live)
 
     async def _follow_rooms(self) -> None:
+        """Steps at once, as rooms come up; the sweep looks at everybody, so once a second is enough."""
         await self.rooms.wait_for_work(SWEEP_EVERY)
         await self.rooms.finish_steps()
         await self.rooms.refresh()
+        if time.monotonic() < self._next_sweep:
+            return
+        self._next_sweep = time.monotonic() + SWEEP_EVERY
         await self.rooms.sweep()
         await self.rooms.refresh()
         now = self.clock.now()

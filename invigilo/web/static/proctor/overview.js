@@ -54,7 +54,6 @@ class Still {
     const text = isBad || !this.hasPicture ? sentenceOf(this.row) || t("tile.waiting") : "";
     this.cause.hidden = text === "";
     say(this.cause.firstChild, text);
-    set(this.root, "aria-label", [this.row.name, text].filter(Boolean).join(": "));
   }
 
   remove() {
