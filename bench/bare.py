@@ -30,4 +30,4 @@ async def _build(_settings: Settings) -> Any:
 
 if __name__ == "__main__":
     app.build = _build
-    sys.exit(app.serve(Settings(port=int(sys.argv[1]))))
+    sys.exit(app.serve(None, Settings(port=int(sys.argv[1]))))

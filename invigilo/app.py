@@ -363,7 +363,7 @@ async def _serve_quietly(server: uvicorn.Server, listener: socket.socket) -> Non
         await server._serve(sockets=[listener])  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-def serve(settings: Settings) -> int:
+def serve(_arguments: object, settings: Settings) -> int:
     """The command: run under uvloop where it exists."""
     try:
         import uvloop

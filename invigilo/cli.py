@@ -19,7 +19,7 @@ from invigilo.log import set_up
 from invigilo.settings import Settings, read_settings
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "serve": ("invigilo.commands", "serve"),
+    "serve": ("invigilo.app", "serve"),
     "demo": ("invigilo.demo", "run"),
     "apply": ("invigilo.commands", "apply"),
     "simulate": ("invigilo.simulate.command", "run"),

@@ -14,7 +14,6 @@ from typing import Any
 
 from sqlalchemy import select
 
-from invigilo import app
 from invigilo.accounts import passwords
 from invigilo.accounts.model import Role
 from invigilo.activity.service import record
@@ -50,10 +49,6 @@ def read_text(path: str, what: str) -> str:
 def password_in(path: str | None) -> str | None:
     """The password in a file: its first line."""
     return None if path is None else read_text(path, "password file").split("\n", 1)[0].rstrip("\r")
-
-
-def serve(_arguments: Arguments, settings: Settings) -> int:
-    return app.serve(settings)
 
 
 def apply(arguments: Arguments, settings: Settings) -> int:

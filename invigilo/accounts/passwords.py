@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -17,8 +18,6 @@ SHORTEST, LONGEST = 8, 256
 _hasher = PasswordHasher()
 _threads = ThreadPoolExecutor(2, thread_name_prefix="passwords")
 """Each check takes 64 MiB on purpose: a flood of sign-ins waits in line here, and takes no other work's threads."""
-_NOBODY = _hasher.hash(secrets.token_hex(16))
-"""What a password is compared with when there is no such user, so that both cases take as long."""
 
 
 def check_rules(password: str, *, username: str) -> None:
@@ -27,6 +26,12 @@ def check_rules(password: str, *, username: str) -> None:
         raise BadInput(f"A password has {SHORTEST} to {LONGEST} characters.", field="password")
     if password.casefold() == username.casefold():
         raise BadInput("A password must differ from the user name.", field="password")
+
+
+@cache
+def _nobody() -> str:
+    """What a password is compared with when there is no such user, so that both cases take as long."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 def _normal(password: str) -> str:
@@ -43,7 +48,7 @@ def verify(password_hash: str | None, password: str) -> bool:
     if len(password) > LONGEST:
         return False
     try:
-        return _hasher.verify(password_hash or _NOBODY, _normal(password)) and password_hash is not None
+        return _hasher.verify(password_hash or _nobody(), _normal(password)) and password_hash is not None
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
