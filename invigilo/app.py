@@ -76,7 +76,9 @@ class App:
         )
         self.directory = Directory(self.reading, self.clock)
         self.live = LiveConnections()
-        self.writer = Writer(self.work, self.clock, events_per_connection=settings.max_events_per_connection)
+        self.writer = Writer(
+            storage.urgent_work, self.clock, events_per_connection=settings.max_events_per_connection
+        )
         self.connections = Connections(
             work=self.work,
             reading=self.reading,

@@ -7,7 +7,8 @@ that read first and wants to write later could otherwise fail half way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from invigilo.errors import BadInput
+from invigilo.storage.turns import Turns
 
 SQLITE_FILE = "invigilo.sqlite3"
 
@@ -29,6 +31,11 @@ class Database:
     url: URL
     writing: AsyncEngine
     reading: AsyncEngine
+    turns: Turns = field(default_factory=Turns)
+
+    def turn(self, *, urgent: bool) -> AbstractAsyncContextManager[None]:
+        """One's turn to write; on PostgreSQL everybody has one at once."""
+        return self.turns.turn(urgent=urgent) if self.is_sqlite else nullcontext()
 
     @property
     def is_sqlite(self) -> bool:

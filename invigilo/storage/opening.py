@@ -25,6 +25,8 @@ class Storage:
 
     database: Database
     work: WorkFactory
+    urgent_work: WorkFactory
+    """For what was already answered: on SQLite it goes first."""
     reading: WorkFactory
     box: SecretBox
     bus: Bus
@@ -51,7 +53,8 @@ async def open_storage(settings: Settings, *, clock: Clock) -> Storage:
     except BaseException:
         await database.dispose()
         raise
-    return Storage(database, work, reading_factory(database), box, bus)
+    urgent = work_factory(database, bus, urgent=True)
+    return Storage(database, work, urgent, reading_factory(database), box, bus)
 
 
 async def _find_box(w: Work, settings: Settings, clock: Clock) -> SecretBox:

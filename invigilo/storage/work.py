@@ -42,13 +42,13 @@ class Work:
 WorkFactory = Callable[[], AbstractAsyncContextManager[Work]]
 
 
-def work_factory(database: Database, bus: Bus) -> WorkFactory:
-    """Writing transactions."""
+def work_factory(database: Database, bus: Bus, *, urgent: bool = False) -> WorkFactory:
+    """Writing transactions. On SQLite they take turns, the urgent ones first."""
 
     @asynccontextmanager
     async def work() -> AsyncGenerator[Work]:
         with storage_errors():
-            async with database.writing.connect() as db:
+            async with database.turn(urgent=urgent), database.writing.connect() as db:
                 w = Work(db)
                 async with db.begin():
                     yield w
