@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from bench import machine
 from bench.generator import Generator, arrival, generate
@@ -42,6 +45,7 @@ async def run() -> None:
             calm = await _measure(server, exam, None)
             busy = await _measure(server, exam, steps)
             stored = await _stored_events(exam.database, busy.arrivals["count"].get("events", 0))
+            delays = await _delays(server)
     rows = [
         _row("bare ASGI application, burst", nothing),
         _row("Invigilo, nobody arrives", calm),
@@ -62,6 +66,7 @@ async def run() -> None:
         rows,
     )
     _judge(busy, nothing, stored)
+    _judge_delays(delays)
 
 
 def _first_steps(exam: Exam, server: Child) -> dict[str, Any]:
@@ -104,6 +109,14 @@ def _row(name: str, found: _Measured) -> list[object]:
     ]  # fmt: skip
 
 
+async def _delays(server: Child) -> dict[float, float]:
+    """How many batches were stored within so many seconds, from the server's own numbers."""
+    async with aiohttp.ClientSession() as session, session.get(f"{server.url}/metrics") as answer:
+        text = await answer.text()
+    found = re.findall(r'invigilo_events_delay_seconds_bucket\{le="([^"]+)"\} ([0-9.]+)', text)
+    return {float(bound): float(count) for bound, count in found}
+
+
 def _judge(busy: _Measured, nothing: _Measured, stored: int) -> None:
     count = busy.arrivals["count"]
     accepted, started = count.get("events", 0), count.get("started", 0)
@@ -125,4 +138,14 @@ def _judge(busy: _Measured, nothing: _Measured, stored: int) -> None:
         "every line answered 204 is in the database",
         f"{accepted:,} answered 204 of {wanted:,} sent, {stored:,} stored",
         met=accepted == stored == wanted,
+    )
+
+
+def _judge_delays(delays: dict[float, float]) -> None:
+    total = delays.get(float("inf"), 0)
+    longest = next((bound for bound, count in sorted(delays.items()) if count >= total), float("inf"))
+    goal(
+        "a line answered 204 is stored within a second",
+        f"{delays.get(1.0, 0):.0f} of {total:.0f} batches were, all within {longest:g} s",
+        met=bool(total) and delays.get(1.0, 0) >= total,
     )

@@ -13,7 +13,7 @@ import contextlib
 from collections import deque
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from invigilo.clock import Clock
 from invigilo.errors import Unavailable
@@ -32,6 +32,11 @@ _shed = Counter(
     "invigilo_events_shed_total", "Client events dropped because the queue or a client's quota was full."
 )
 _written = Counter("invigilo_events_written_total", "Client events written to the database.")
+_delay = Histogram(
+    "invigilo_events_delay_seconds",
+    "From accepting a batch's oldest client event to its being stored.",
+    buckets=(0.25, 0.5, 0.75, 1, 1.5, 2, 5, 10, 60),
+)
 _waiting = Gauge("invigilo_events_waiting", "Client events accepted and not yet written.")
 
 
@@ -143,6 +148,8 @@ class Writer:
                 continue
             del pieces[-1]
             _written.inc(len(batch.events))
+            if batch.events:
+                _delay.observe((self._clock.now_ms() - batch.events[0].server_time) / 1000)
             self._note_success()
         return True
 
