@@ -35,5 +35,6 @@ class Account:
     username: str
     display_name: str
     role: Role
-    language: str = "en"
+    language: str = ""
+    """Empty: the browser's."""
     is_active: bool = True

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from invigilo.monitoring.instructions import InstructionQueue
-from invigilo.monitoring.model import ConnectionState, Device, Notification
+from invigilo.monitoring.model import ConnectionState, Device, Instruction, Notification
 from invigilo.storage.queries.connections import ConnectionRow
 
 REPLACED_SILENCE = 5_000
@@ -85,12 +85,17 @@ class LiveConnection:
     wlan_connected: bool | None = None
     notifications: dict[int, Notification] = field(default_factory=dict[int, Notification])
     event_count: int = 0
+    notification_count: int = 0
 
     page: PageFacts = field(default_factory=PageFacts)
     queue: InstructionQueue = field(default_factory=InstructionQueue)
     quit_wanted: bool = False
     """One SEB_QUIT is owed after a refused step on a closed connection (seb-client-api.md §2.10)."""
     quit_sent_at: int = 0
+    claimed: list[Instruction] = field(default_factory=list[Instruction])
+    """Claimed too late for the ping that asked; the next one carries them."""
+    read_turn: int = 0
+    """Which reading of the database this memory is from; an older one that ends later is not taken."""
 
     @property
     def is_replaced(self) -> bool:
@@ -102,9 +107,10 @@ class LiveConnection:
         for name in (
             "exam_id", "state", "user_session_id", "device", "flags", "config_downloaded_at", "established_at", "closed_at",
             "replaced_by", "replaced_at",
-            "room_id", "room_number", "room_state", "room_reason", "revision", "confirmed_revision", "placed_at", "receive",
+            "room_id", "room_number", "room_state", "room_reason", "revision", "placed_at", "receive",
         ):  # fmt: skip
             setattr(self, name, getattr(row, name))
+        self.confirmed_revision = max(self.confirmed_revision, row.confirmed_revision)
         if row.last_ping is not None:
             self.last_ping = max(self.last_ping or 0, row.last_ping)
 

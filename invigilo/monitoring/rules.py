@@ -128,9 +128,10 @@ class Identified(Protocol):
 def same_candidate(old: Identified, new: Identified, *, old_is_missing: bool) -> bool:
     """Whether `new` is the candidate of `old` come back (restart, crash, changed machine).
 
-    The same user in the same exam is the same candidate. Without a user id on one side, the same account on
-    the same machine and system is, but only once the old connection is gone (missing, closed or disabled):
-    machine names repeat (§8 Q27). Two different users on one machine are two candidates.
+    The same user in the same exam is the same candidate. Without a user id on one side, the same account on the same
+    machine, address and system is, but only once the old connection is gone (missing, closed or disabled): machine
+    names repeat, on cloned machines with the account too (§8 Q27). Two different users on one machine are two
+    candidates.
     """
     if old.exam_id is None or old.exam_id != new.exam_id:
         return False
@@ -150,7 +151,8 @@ def _same_place(old: Device, new: Device) -> bool:
         return False
     return (
         old.account_name != IOS_ACCOUNT
-        and (old.account_name, old.machine_name) == (new.account_name, new.machine_name)
+        and (old.account_name, old.machine_name, old.address)
+        == (new.account_name, new.machine_name, new.address)
         and os_family(old.os_name) is os_family(new.os_name)
     )
 

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -50,6 +51,7 @@ CLOSED_STAYS = 3_600_000  # ms a closed connection stays in memory, and so on th
 QUIT_PAUSE = 5_000  # ms between two SEB_QUIT while the reason lasts (seb-client-api.md §8 Q22)
 UNKNOWN_STAYS = 10_000  # ms an unknown connection token is remembered as unknown
 UNKNOWN_LIMIT = 10_000
+NOTIFICATIONS = 2_000  # of one client in a day; each is a row of its own
 OPEN_NOTIFICATIONS = 50  # of one client; nobody has so many hands
 
 WhenLive = Callable[[Work, ConnectionRow, Exam], Awaitable[None]]
@@ -105,6 +107,8 @@ class Connections:
         self.when_live = when_live
         self.when_gone = when_gone
         self._unknown: dict[str, int] = {}
+        self._turn = 0
+        self._resync_due = False
         self._reload_ids: set[int] = set()
         self._reload_task: asyncio.Task[None] | None = None
         self._confirmed: dict[int, int] = {}
@@ -335,7 +339,10 @@ class Connections:
                 self._unknown.clear()
             self._unknown[token_hash] = now + UNKNOWN_STAYS
             return None
-        await self.reload([row.id])
+        try:
+            await self.reload([row.id])
+        except Unavailable:
+            return None
         return self.live.by_id.get(row.id)
 
     def ping(self, live: LiveConnection, confirm: str | None) -> None:
@@ -380,14 +387,17 @@ class Connections:
             return (
                 None  # nothing can be claimed while nothing can be written, and a ping must not wait for it
             )
+        if live.claimed:
+            return live.claimed.pop(0)
         while (instruction := live.queue.next(now)) is not None:
             last = not instruction.type.is_confirmed
-            try:
-                async with asyncio.timeout(2), self._work() as w:
-                    claimed = await queries.claim_instruction(
-                        w.db, instruction.id, now=now, resend_before=now - 5_000, last=last
-                    )
-            except (Unavailable, TimeoutError):
+            claim = asyncio.create_task(self._claim(instruction, now))
+            done, _ = await asyncio.wait({claim}, timeout=2)
+            if not done:  # never cut off: its commit may have happened, and then nobody else would send it
+                claim.add_done_callback(partial(_carry_later, live, instruction))
+                return None
+            claimed = claim.result()
+            if claimed is None:
                 return None  # the next ping tries again
             if claimed:
                 live.queue.mark_sent(instruction.id, now)
@@ -397,6 +407,20 @@ class Connections:
             else:
                 live.queue.mark_sent(instruction.id, now)
         return None
+
+    async def _claim(self, instruction: Instruction, now: int) -> bool | None:
+        """None when the database cannot answer."""
+        try:
+            async with self._work() as w:
+                return await queries.claim_instruction(
+                    w.db,
+                    instruction.id,
+                    now=now,
+                    resend_before=now - 5_000,
+                    last=not instruction.type.is_confirmed,
+                )
+        except Unavailable:
+            return None
 
     def event(self, live: LiveConnection, event: ClientEvent) -> None:
         """Take one event in: indicators, notifications, and the log."""
@@ -429,7 +453,9 @@ class Connections:
         before, after = live.notifications, rules.after_notification_event(live.notifications, event)
         if after is before:
             return
-        if len(after) > OPEN_NOTIFICATIONS:
+        opens = len(after) > len(before)
+        live.notification_count += opens
+        if len(after) > OPEN_NOTIFICATIONS or (opens and live.notification_count > NOTIFICATIONS):
             self.writer.shed_one()
             return
         for number in before.keys() - after.keys():
@@ -448,9 +474,10 @@ class Connections:
         notification = live.notifications.get(number)
         if notification is None:
             raise NotFound("This notification is already settled.")
-        await self.writer.flush()  # its opening must be stored before its end
+        await asyncio.shield(self.writer.flush())  # its opening must be stored before its end
         async with self._work() as w:
-            await queries.settle_notification(w.db, live.id, number, self._clock.now_ms(), by)
+            if not await queries.settle_notification(w.db, live.id, number, self._clock.now_ms(), by):
+                raise NotFound("This notification is already settled.")
             await self.instruct(
                 w,
                 live.id,
@@ -540,7 +567,7 @@ class Connections:
             rows = await queries.loadable(w.db, closed_since=now - CLOSED_STAYS)
             notifications = await queries.open_notifications(w.db)
             waiting = await queries.open_instructions(w.db, young_since=now - 60_000)
-        for row in rows:
+        for row in _without_future(rows, now):
             self.live.put(row)
         self._take_notifications(notifications)
         self._take_instructions(waiting, [row.id for row in rows])
@@ -586,17 +613,21 @@ class Connections:
     async def reload(self, ids: list[int]) -> None:
         """Read these connections again."""
         self._reload_ids.difference_update(ids)
+        self._turn += 1
+        turn = self._turn
         now = self._clock.now_ms()
         async with self._reading() as w:
             rows = await queries.by_ids(w.db, ids)
             waiting = await queries.open_instructions(w.db, ids=ids, young_since=now - 60_000)
             fresh = [row.id for row in rows if row.id not in self.live.by_id]
             notifications = await queries.open_notifications(w.db, fresh) if fresh else []
-        for row in rows:
+        newer = {i for i in ids if (live := self.live.by_id.get(i)) is not None and live.read_turn > turn}
+        for row in _without_future(rows, now):
             self._unknown.pop(row.token_hash, None)
-            self.live.put(row)
+            if row.id not in newer:
+                self.live.put(row).read_turn = turn
         self._take_notifications(notifications)
-        self._take_instructions(waiting, ids)
+        self._take_instructions([one for one in waiting if one.connection_id not in newer], set(ids) - newer)
 
     def _heard_change(self, connection_id: Any) -> None:
         if isinstance(connection_id, int):
@@ -611,6 +642,7 @@ class Connections:
             self._heard_change(connection_id)
 
     def _heard_resync(self, _payload: Any) -> None:
+        self._resync_due = True
         self._reload_ids.update(self.live.by_id)
         self._reload_soon()
 
@@ -619,9 +651,12 @@ class Connections:
             self._reload_task = asyncio.get_running_loop().create_task(self._reload_heard(), name="reload")
 
     async def _reload_heard(self) -> None:
-        while self._reload_ids:
+        while self._reload_ids or self._resync_due:
             ids, self._reload_ids = list(self._reload_ids), set()
             try:
+                if self._resync_due:
+                    await self.load_all()  # also what other nodes made meanwhile
+                    self._resync_due = False
                 await self.reload(ids)
             except Unavailable:
                 self._reload_ids.update(ids)
@@ -647,6 +682,16 @@ class Connections:
         ]
         if facts:
             self._bus.tell_others(FACTS, facts)
+
+
+def _without_future(rows: Iterable[ConnectionRow], now: int) -> list[ConnectionRow]:
+    """A ping noted before the server's clock was set back proves nothing."""
+    return [replace(r, last_ping=None) if (r.last_ping or 0) > now + 60_000 else r for r in rows]
+
+
+def _carry_later(live: LiveConnection, instruction: Instruction, claim: asyncio.Task[bool | None]) -> None:
+    if not claim.cancelled() and claim.exception() is None and claim.result():
+        live.claimed.append(instruction)
 
 
 def _device_values(device: Device) -> dict[str, Any]:

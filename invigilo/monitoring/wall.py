@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from invigilo.monitoring import rules
 from invigilo.monitoring.capability import capability_of, os_family
 from invigilo.monitoring.live import LiveConnection
 from invigilo.monitoring.model import ConnectionState, InstructionType
-from invigilo.monitoring.truth import Evidence, Truth, assess
+from invigilo.monitoring.truth import Evidence, Severity, Truth, assess
 
 Row = dict[str, Any]
 """A row as docs/protocol.md describes it."""
@@ -25,6 +26,14 @@ class Conditions:
     has_turn: bool
     provider_can: bool
     """The exam's meeting service lets clients be called in by instruction."""
+    present: frozenset[str] = frozenset()
+    """User session ids of those who are connected: a closed connection of one of them needs nobody's attention."""
+
+
+def present_users(connections: Iterable[LiveConnection]) -> frozenset[str]:
+    return frozenset(
+        live.user_session_id for live in connections if live.user_session_id and _state_of(live).is_open
+    )
 
 
 def evidence_of(live: LiveConnection, exam: Exam, conditions: Conditions) -> Evidence:
@@ -92,11 +101,14 @@ def name_of(live: LiveConnection) -> str:
     return name or f"SEB {live.id}"
 
 
-def row_of(live: LiveConnection, truth: Truth, *, now_ms: int) -> Row:
+def row_of(live: LiveConnection, truth: Truth, conditions: Conditions) -> Row:
     """The row; times that tick with every ping are kept apart (`last_ping`, `seb_at`, …) by `without_ticks`."""
+    now_ms = conditions.now_ms
+    returned = not _state_of(live).is_open and live.user_session_id in conditions.present
     return {
         "id": live.id,
         "name": name_of(live),
+        "returned": returned,
         "room": live.room_number,
         "state": _state_of(live).value,
         "seb_version": live.device.seb_version,
@@ -111,8 +123,8 @@ def row_of(live: LiveConnection, truth: Truth, *, now_ms: int) -> Row:
         "joined_at": truth.joined_at,
         "frames": truth.frames.value,
         "frames_at": truth.frames_at,
-        "cause": truth.cause,
-        "severity": truth.severity.value,
+        "cause": None if returned else truth.cause,
+        "severity": Severity.OK.value if returned else truth.severity.value,
         "notifications": [
             {"number": n.number, "kind": n.kind.value, "text": n.text, "at": n.opened_at}
             for n in sorted(live.notifications.values(), key=lambda n: n.opened_at)
@@ -136,4 +148,4 @@ def without_ticks(row: Row) -> Row:
 
 def judge(live: LiveConnection, exam: Exam, conditions: Conditions) -> Row:
     """Gather, judge, show."""
-    return row_of(live, assess(evidence_of(live, exam, conditions)), now_ms=conditions.now_ms)
+    return row_of(live, assess(evidence_of(live, exam, conditions)), conditions)

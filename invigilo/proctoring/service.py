@@ -85,6 +85,7 @@ class Rooms:
         self._new_name = new_name
         self._by_exam: dict[int, list[Room]] = {}
         self._stale: set[int] = set()
+        self._started_at = 0
         self._wake = asyncio.Event()
         bus.subscribe(ROOMS_CHANGED, self._heard_rooms)
         bus.subscribe(RESYNC, self._heard_resync)
@@ -250,6 +251,8 @@ class Rooms:
 
     async def _free_silent(self) -> None:
         now = self._clock.now_ms()
+        if now - self._started_at < self._grace:
+            return  # nobody could be heard while this node was not there
         async with self._reading() as w:
             silent = await queries.silent_members(w.db, heard_before=now - self._grace)
         for connection_id, exam_id in silent:
@@ -292,7 +295,12 @@ class Rooms:
         """Make the calls that have no outcome yet: rooms to open, rooms to close, failed ones that are due again."""
         async with self._reading() as w:
             steps = await queries.unfinished(w.db, self._clock.now_ms())
-        await asyncio.gather(*(self._finish(step) for step in steps))
+        outcomes = await asyncio.gather(*(self._finish(step) for step in steps), return_exceptions=True)
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, Unavailable):
+                log.error(
+                    "room_step_broken", room_id=step.room.id, exc_info=outcome
+                )  # others must not wait for it
 
     async def _finish(self, step: queries.Unfinished) -> None:
         room = step.room
@@ -312,12 +320,14 @@ class Rooms:
             await self._note_failure(step, error)
             return
         async with self._work() as w:
+            await queries.lock_exam(w.db, exam.id)
+            if await queries.state_of(w.db, room.id) is not room.state:
+                return  # another node was quicker, or the exam ended meanwhile
             if room.state is RoomState.CLOSING:
                 await queries.set_state(
                     w.db, room.id, RoomState.CLOSED, reason=None, closed_at=self._clock.now_ms()
                 )
             else:
-                await queries.lock_exam(w.db, exam.id)
                 await queries.set_state(w.db, room.id, RoomState.OPEN, reason=None, retry_at=None)
                 await self._invite_members(w, exam, room)
             w.announce(ROOMS_CHANGED, exam.id)
@@ -365,6 +375,9 @@ class Rooms:
                 continue
             async with self._work() as w:
                 (row,) = await connection_queries.by_ids(w.db, [live.id])
+                if row.confirmed_revision >= row.revision:
+                    w.announce(CONNECTION_CHANGED, row.id)  # confirmed at another node
+                    continue
                 room = next((r for r in await queries.of_exam(w.db, exam.id) if r.id == row.room_id), None)
                 if room is not None and room.state is RoomState.OPEN:
                     await self._invite(w, row, exam, room)
@@ -401,6 +414,7 @@ class Rooms:
         return changed
 
     async def load_all(self) -> None:
+        self._started_at = self._clock.now_ms()
         self._stale.update(self._directory.exams)
         await self.refresh()
 

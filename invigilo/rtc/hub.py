@@ -380,7 +380,11 @@ class Hub:
         """A candidate's page connected at another node: ours, if any, is the older one."""
         connection_id, tab = payload
         socket = self.candidates.get(connection_id)
-        if socket is not None and socket.tab != tab:
-            socket.outbox.put({"t": "replaced"})
+        if socket is not None:
+            self.candidate_left(
+                socket
+            )  # first, or its late end would tell the other node that the page is lost
+            if socket.tab != tab:
+                socket.outbox.put({"t": "replaced"})
             socket.outbox.close(4001, "replaced")
         self._tell_watches()

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 BLACK_MEAN = 14  # of 255, grey
 BLACK_SPREAD = 6  # standard deviation
 LOOK_EVERY = 2_000  # ms between two looks at one candidate's picture
+SCANS = 16  # a browser writes one, a usual progressive picture ten; thousands fit and take seconds to decode
 FROZEN_AFTER = 8_000  # ms of byte-identical stills: no real camera gives the same bytes twice
 
 
@@ -36,7 +37,7 @@ class Stills:
 
     def take(self, connection_id: int, jpeg: bytes, now: int) -> Still | None:
         """Keep it; None when it is no JPEG. Decoding is coarse (an eighth) and rare, about 0.1 ms each."""
-        if not (jpeg.startswith(b"\xff\xd8\xff") and len(jpeg) > 100):
+        if not (jpeg.startswith(b"\xff\xd8\xff") and len(jpeg) > 100) or jpeg.count(b"\xff\xda") > SCANS:
             return None
         before = self.newest.get(connection_id)
         mark = hashlib.blake2b(jpeg, digest_size=8).digest()

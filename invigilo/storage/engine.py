@@ -73,11 +73,27 @@ def database_url(given: str | None, data_dir: Path) -> URL:
             )
 
 
+def shown_address(given: str | None, data_dir: Path) -> str:
+    """The address as the administrator wrote it, without its password; the path of the file when none was written."""
+    if not given:
+        return str(data_dir / SQLITE_FILE)
+    return make_url(given).difference_update_query(["password"]).render_as_string(hide_password=True)
+
+
+def file_of(url: URL) -> Path | None:
+    """The file of a SQLite database; None for PostgreSQL, or in memory."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database.removeprefix("file:"))
+
+
 def open_database(url: URL) -> Database:
     """Make the engines; nothing is connected yet."""
     if url.get_backend_name() == "sqlite":
         return Database(url, writing=_sqlite(url, writing=True), reading=_sqlite(url, writing=False))
-    engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10)
+    engine = create_async_engine(
+        url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10, hide_parameters=True
+    )
     return Database(url, writing=engine, reading=engine)
 
 
@@ -88,6 +104,7 @@ def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
         pool_size=1 if writing else 3,
         max_overflow=0 if writing else 5,
         pool_timeout=10,
+        hide_parameters=True,
         connect_args={"timeout": 5, "isolation_level": None},
     )
     begin = "BEGIN IMMEDIATE" if writing else "BEGIN"

@@ -17,6 +17,8 @@ from invigilo.web.catalogue import Catalogue
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
 LANGUAGES = ("en", "de")
+LANGUAGE_COOKIE = "invigilo_language"
+LANGUAGE_STAYS = 365 * 86_400  # seconds
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "; ".join(
@@ -83,19 +85,22 @@ class Renderer:
         )
 
     def language_of(self, request: Request[Any, Any, Any], preferred: str | None = None) -> str:
-        """`?lang=` first, then the person's own choice, then the browser's."""
-        asked = request.query_params.get("lang")
-        if asked in LANGUAGES:
-            return str(asked)
-        if preferred in LANGUAGES:
-            return str(preferred)
+        """`?lang=` first, then what was asked before in this browser, then the account's, then the browser's own."""
+        for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE), preferred):
+            if asked in LANGUAGES:
+                return str(asked)
         return self.catalogue.choose_language(request.headers.get("accept-language", ""), LANGUAGES)
 
     def respond(
         self, request: Request[Any, Any, Any], template: str, page: Any, *, language: str, status: int = 200
     ) -> Response[str]:
         body = self.html(template, page, language=language, csrf_token=csrf_token_of(request))
-        return Response(body, status_code=status, media_type=MediaType.HTML, headers=page_headers(request))
+        response = Response(
+            body, status_code=status, media_type=MediaType.HTML, headers=page_headers(request)
+        )
+        if request.query_params.get("lang") == language:
+            response.set_cookie(LANGUAGE_COOKIE, language, max_age=LANGUAGE_STAYS, path="/", samesite="lax")
+        return response
 
 
 def page_headers(request: Request[Any, Any, Any]) -> dict[str, str]:

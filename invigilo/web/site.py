@@ -16,7 +16,7 @@ import structlog
 from litestar import Litestar, MediaType, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, SerializationException
 from litestar.types import Receive, Scope, Send
 
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
@@ -133,6 +133,8 @@ def _explain(error: Exception) -> tuple[int, str, str]:
                 "This form was open for too long, or cookies are blocked. Reload the page and try again.",
             )
         return status, "http", str(error.detail)[:200]
+    if isinstance(error, SerializationException):
+        return 400, "badinput", "The request's body cannot be read."
     return 500, "internal", "The server could not do this. It has been noted; please try again."
 
 

@@ -115,7 +115,9 @@ class Sockets:
 
     def _candidate_gone(self, mine: CandidateSocket, live: LiveConnection) -> None:
         if not self._hub.candidate_left(mine):
-            live.page.replaced = True
+            other = self._hub.candidates.get(live.id)
+            if other is None or other.tab != mine.tab:  # the same page on a new line replaces nobody
+                live.page.replaced = True
             return
         live.page.connected = False
         live.page.lost_at = self._clock.now_ms()

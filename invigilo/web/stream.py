@@ -34,6 +34,7 @@ class _ExamState:
     rows: dict[int, wall.Row] = field(default_factory=dict[int, wall.Row])
     pings: dict[int, int | None] = field(default_factory=dict[int, "int | None"])
     rooms: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    exam: dict[str, Any] = field(default_factory=dict[str, Any])
     dirty: set[int] = field(default_factory=set[int])
     quiet: int = 0
 
@@ -75,6 +76,7 @@ class Stream:
             state = self._exams[exam.id] = _ExamState()
             self._judge(exam, state, everybody=True)
             state.rooms = self._room_list(exam, state)
+            state.exam = self.exam_view(exam)
         return msgspec.json.encode(
             {
                 "t": "snapshot",
@@ -102,12 +104,18 @@ class Stream:
         """One row, judged now."""
         return wall.judge(live, exam, self._conditions(exam))
 
+    def judged_all(self, exam: Exam) -> list[wall.Row]:
+        """Everybody in an exam, judged now."""
+        conditions = self._conditions(exam)
+        return [wall.judge(live, exam, conditions) for live in self._live.of_exam(exam.id)]
+
     def _conditions(self, exam: Exam) -> wall.Conditions:
         return wall.Conditions(
             now_ms=self._clock.now_ms(),
             exam_running=exam.is_running(self._clock.now()),
             has_turn=self._has_turn,
             provider_can=self._rooms.provider_is_native(exam),
+            present=wall.present_users(self._live.of_exam(exam.id)),
         )
 
     async def run(self) -> None:
@@ -129,8 +137,11 @@ class Stream:
             del self._exams[exam_id]
             return
         rows, gone, pings = self._judge(exam, state, everybody=self._ticks % JUDGE_ALL_EVERY == 0)
-        rooms = self._changed_rooms(exam, state) if rows or gone or self._ticks % JUDGE_ALL_EVERY == 0 else []
-        if not (rows or gone or pings or rooms):
+        rooms, gone_rooms = [], []
+        if rows or gone or self._ticks % JUDGE_ALL_EVERY == 0:
+            rooms, gone_rooms = self._changed_rooms(exam, state)
+        view = self.exam_view(exam)
+        if not (rows or gone or pings or rooms or gone_rooms) and view == state.exam:
             state.quiet += 1
             if state.quiet < HEARTBEAT_EVERY:
                 return
@@ -141,10 +152,13 @@ class Stream:
             "rows": rows,
             "gone": gone,
             "rooms": rooms,
+            "gone_rooms": gone_rooms,
+            "exam": view if view != state.exam else None,
             "pings": pings,
             "storage_trouble_since": self._writer.in_trouble_since,
         }
         text = msgspec.json.encode(message).decode()
+        state.exam = view
         for socket in sockets:
             socket.outbox.put_text(text)
 
@@ -180,11 +194,12 @@ class Stream:
                 members.setdefault(row["room"], []).append(row)
         return [_room(view, members.get(view.number, [])) for view in self._rooms.of_exam(exam)]
 
-    def _changed_rooms(self, exam: Exam, state: _ExamState) -> list[dict[str, Any]]:
+    def _changed_rooms(self, exam: Exam, state: _ExamState) -> tuple[list[dict[str, Any]], list[int]]:
         rooms = self._room_list(exam, state)
         before = {room["number"]: room for room in state.rooms}
         state.rooms = rooms
-        return [room for room in rooms if before.get(room["number"]) != room]
+        changed = [room for room in rooms if before.get(room["number"]) != room]
+        return changed, sorted(before.keys() - {room["number"] for room in rooms})
 
 
 def _room(view: RoomView, rows: list[wall.Row]) -> dict[str, Any]:

@@ -100,6 +100,10 @@ async def set_state(db: AsyncConnection, room_id: int, state: RoomState, **value
     await db.execute(update(rooms).where(rooms.c.id == room_id).values(state=state.value, **values))
 
 
+async def state_of(db: AsyncConnection, room_id: int) -> RoomState:
+    return RoomState((await db.execute(select(rooms.c.state).where(rooms.c.id == room_id))).scalar_one())
+
+
 async def membership(db: AsyncConnection, connection_id: int) -> int | None:
     """The room a connection is in now; None when in none."""
     query = select(room_members.c.room_id).where(

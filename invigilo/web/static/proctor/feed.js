@@ -86,6 +86,8 @@ export class Feed extends EventTarget {
     for (const row of message.rows) this.rows.set(row.id, row);
     for (const id of message.gone) this.rows.delete(id);
     for (const room of message.rooms) this.rooms.set(room.number, room);
+    for (const number of message.gone_rooms) this.rooms.delete(number);
+    if (message.exam) this.exam = message.exam;
     for (const [id, at] of message.pings) {
       const row = this.rows.get(id);
       if (row) row.last_ping = at;
@@ -95,7 +97,8 @@ export class Feed extends EventTarget {
       this.view.show();
     }
     const ids = [...message.rows.map((row) => row.id), ...message.gone];
-    if (ids.length || message.rooms.length) this.emit("change", { rows: ids, rooms: message.rooms.length > 0 });
+    const rooms = message.rooms.length + message.gone_rooms.length > 0;
+    if (ids.length || rooms) this.emit("change", { rows: ids, rooms });
   }
 
   closed(code) {

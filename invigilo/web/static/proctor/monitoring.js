@@ -14,7 +14,7 @@ const empty = document.querySelector("[data-empty]");
 const announce = document.querySelector("[data-announce]");
 
 const FILTERS = {
-  all: () => true,
+  all: (row) => !row.returned,
   problem: (row) => row.severity === "problem",
   hand: (row) => row.notifications.length > 0,
   unseen: (row) => !isGone(row) && !isSeen(row),
@@ -22,7 +22,10 @@ const FILTERS = {
 };
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
 const SEVERITIES = { problem: 0, warning: 1, info: 2, ok: 3 };
+/** Problems and warnings come first; what is merely noteworthy stays in its place, so rows do not jump for nothing. */
+const weight = (row) => Math.min(SEVERITIES[row.severity], 2);
 const SORTS = {
+  cause: (a, b) => weight(a) - weight(b),
   name: (a, b) => collator.compare(a.name, b.name),
   room: (a, b) => (a.room ?? 1e9) - (b.room ?? 1e9),
   seb: (a, b) => collator.compare(a.seb, b.seb) * -1,
@@ -30,7 +33,7 @@ const SORTS = {
   frames: (a, b) => SEVERITIES[a.severity] - SEVERITIES[b.severity],
   ping: (a, b) => (a.last_ping ?? 0) - (b.last_ping ?? 0),
 };
-const view = { filter: "all", sort: "name", descending: false, words: [] };
+const view = { filter: "all", sort: "cause", descending: false, words: [] };
 
 function matches(row) {
   if (!FILTERS[view.filter](row)) return false;
@@ -118,7 +121,7 @@ for (const button of document.querySelectorAll("[data-sort]")) {
 }
 
 /** A change that can move or hide a row needs a new order; most do not. */
-const keyOf = (row) => `${row.name} ${row.room} ${row.severity} ${row.seb} ${row.joined} ${isGone(row)} ${row.notifications.length} ${isSeen(row)}`;
+const keyOf = (row) => `${row.name} ${row.room} ${row.severity} ${row.seb} ${row.joined} ${isGone(row)} ${row.notifications.length} ${isSeen(row)} ${row.returned}`;
 const keys = new Map();
 
 feed.on("change", ({ rows, rooms }) => {

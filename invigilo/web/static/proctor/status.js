@@ -83,7 +83,7 @@ export function showNotifications(container, row) {
 
 export function clientLine(row) {
   const version = row.seb_version ? `SEB ${row.seb_version}` : "";
-  return [version, shortSystem(row.os), row.machine].filter(Boolean).join(" · ");
+  return [row.machine, version, shortSystem(row.os)].filter(Boolean).join(" · ");
 }
 
 function shortSystem(os) {

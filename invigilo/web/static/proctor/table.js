@@ -21,7 +21,7 @@ export class Table {
   }
 
   get height() {
-    return narrow.matches ? 112 : 60;
+    return narrow.matches ? 138 : 66;
   }
 
   /** Show these ids in this order. */

@@ -84,8 +84,9 @@ export class Tile {
   showCause(hasPicture) {
     const { row } = this;
     if (!row) return;
-    const matters = row.cause && (row.severity !== "info" || !hasPicture) && row.cause !== "exam_not_started";
-    const sentence = matters ? sentenceOf(row) : hasPicture ? "" : t("tile.waiting");
+    const isStale = !hasPicture && document.body.classList.contains("is-stale");
+    const matters = !isStale && row.cause && (row.severity !== "info" || !hasPicture) && row.cause !== "exam_not_started";
+    const sentence = matters ? sentenceOf(row) : hasPicture ? "" : t(isStale ? "tile.no_news" : "tile.waiting");
     const mark = `${row.severity} ${sentence} ${hasPicture}`;
     if (this.causeMark === mark) return;
     this.causeMark = mark;
