@@ -39,6 +39,7 @@ from invigilo.sebconfig.exam_settings import exam_settings, exam_settings_bytes
 from invigilo.settings import Settings
 from invigilo.storage.opening import Storage, open_storage
 from invigilo.storage.queries import exams as exam_queries
+from invigilo.tls import check_tls
 from invigilo.web.catalogue import Catalogue
 from invigilo.web.parts import Site
 from invigilo.web.render import Renderer
@@ -303,8 +304,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 async def run(settings: Settings, *, announce: bool = True, stop: asyncio.Event | None = None) -> int:
     """Serve until told to stop; prints one line when ready."""
+    check_tls(settings)
     listener = bind(settings.host, settings.port)
-    app = await build(settings)
+    try:
+        app = await build(settings)
+    except BaseException:
+        listener.close()
+        raise
     tls = settings.tls_certificate is not None
     config = uvicorn.Config(
         app,

@@ -175,7 +175,9 @@ def _migrate(p: argparse.ArgumentParser) -> None:
 
 
 def _user(p: argparse.ArgumentParser) -> None:
-    p.add_argument("action", choices=["add", "password", "list", "deactivate", "activate"], help="what to do")
+    p.add_argument(
+        "action", choices=["add", "password", "role", "list", "deactivate", "activate"], help="what to do"
+    )
     p.add_argument("username", nargs="?", help="whose account")
     p.add_argument("--role", help="server_admin, institution_admin, exam_admin, exam_supporter or auditor")
     p.add_argument("--institution", metavar="NAME", help="for every role but server_admin")
@@ -202,28 +204,40 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 (did not work out), 2 (wrong call or settings) or 130 (Ctrl-C)."""
     arguments = parser().parse_args(argv)
+    before = os.umask(
+        0o077
+    )  # database, key and connection files hold secrets: nobody else on this machine reads them
     try:
-        settings = settings_of(arguments)
-        default_level = (
-            "warning"
-            if arguments.command in {"apply", "migrate", "user", "doctor", "demo"}
-            else settings.log_level
-        )
-        set_up(level=arguments.log_level or default_level, form=settings.log_format)
-        module, function = COMMANDS[arguments.command]
-        command: Any = getattr(importlib.import_module(module), function)
-        return int(command(arguments, settings))
+        return _run(arguments)
     except InvigiloError as error:
-        print(f"invigilo: {error.message}", file=sys.stderr)  # noqa: T201
-        return 2
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        reason = f"{error.filename}: {error.strerror}"
-        print(f"invigilo: {reason}. Check --data-dir and what this user may do there.", file=sys.stderr)  # noqa: T201
-        return 2
+        return _complain(error.message)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _complain(f"{what}. Check --data-dir and what this user may do there.")
+    finally:
+        os.umask(before)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = settings_of(arguments)
+    default_level = (
+        "warning"
+        if arguments.command in {"apply", "migrate", "user", "doctor", "demo"}
+        else settings.log_level
+    )
+    set_up(level=arguments.log_level or default_level, form=settings.log_format)
+    module, function = COMMANDS[arguments.command]
+    command: Any = getattr(importlib.import_module(module), function)
+    return int(command(arguments, settings))
+
+
+def _complain(sentence: str) -> int:
+    print(f"invigilo: {sentence}", file=sys.stderr)  # noqa: T201
+    return 2
 
 
 if __name__ == "__main__":

@@ -15,19 +15,19 @@ from typing import Any
 from sqlalchemy import select
 
 from invigilo.accounts import passwords
-from invigilo.accounts.model import Role
+from invigilo.accounts.model import Account, Role
 from invigilo.activity.service import record
 from invigilo.clock import SystemClock
-from invigilo.declared import apply_text, read_declared, read_username
+from invigilo.declared import apply_text, read_declared, read_file, read_username
 from invigilo.errors import BadInput, NotFound
 from invigilo.exam_api.wire import DISCOVERY
 from invigilo.sebconfig.connection_file import ConnectionFile, connection_file_bytes
 from invigilo.sebconfig.container import Purpose
 from invigilo.settings import Settings
-from invigilo.storage.engine import database_url, open_database
+from invigilo.storage.engine import Database
 from invigilo.storage.migrate import migrate as migrate_database
 from invigilo.storage.migrate import revision_of, revisions
-from invigilo.storage.opening import Storage, open_storage
+from invigilo.storage.opening import Storage, open_storage, opening
 from invigilo.storage.queries import accounts as account_queries
 from invigilo.storage.queries import exams as exam_queries
 from invigilo.storage.tables import institutions
@@ -42,8 +42,12 @@ def say(line: str = "") -> None:
 def read_text(path: str, what: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The {what} {path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise BadInput(f"The {what} {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"The {what} {path} cannot be read: it is not in UTF-8. Save it as UTF-8 in your editor."
+        ) from error
 
 
 def password_in(path: str | None) -> str | None:
@@ -57,15 +61,23 @@ def apply(arguments: Arguments, settings: Settings) -> int:
 
 async def _apply(arguments: Arguments, settings: Settings) -> int:
     clock = SystemClock()
-    text = read_text(arguments.file, "file")
-    declared = read_declared(text)
+    text = read_file(Path(arguments.file))
+    declared = read_declared(text, name=arguments.file)
+    if not declared.users and not declared.institutions:
+        raise BadInput(
+            f"{arguments.file} declares nothing: no [[user]] and no [[institution]]. The README shows an example."
+        )
+    password = password_in(arguments.connection_password_file)
+    folder = _folder_for_files(arguments.connection_files)
     storage = await open_storage(settings, clock=clock)
     try:
         report = await apply_text(text, storage, clock)
         files: list[str] = []
-        if arguments.connection_files:
+        if folder is not None:
             wanted = {c.client_id for i in declared.institutions for c in i.connections}
-            files = await _write_connection_files(arguments, settings, storage, wanted)
+            files = await _write_connection_files(
+                folder, arguments.server or _address(settings), password, storage, wanted
+            )
     finally:
         await storage.close()
     if arguments.json:
@@ -79,14 +91,38 @@ async def _apply(arguments: Arguments, settings: Settings) -> int:
     return 0
 
 
-async def _write_connection_files(
-    arguments: Arguments, settings: Settings, storage: Storage, wanted: set[str]
-) -> list[str]:
+def _folder_for_files(given: str | None) -> Path | None:
+    """Made before anything is applied, so that a wrong one leaves nothing half done."""
+    if not given:
+        return None
+    folder = Path(given)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BadInput(f"--connection-files needs a folder, and {error.filename} is a file.") from error
+    except OSError as error:
+        raise BadInput(f"--connection-files: {folder} cannot be made: {error.strerror}.") from error
+    return folder
+
+
+def _address(settings: Settings) -> str:
     scheme = "https" if settings.tls_certificate else "http"
-    server = arguments.server or settings.public_url or f"{scheme}://{settings.host}:{settings.port}"
-    password = password_in(arguments.connection_password_file)
-    folder = Path(arguments.connection_files)
-    folder.mkdir(parents=True, exist_ok=True)
+    return settings.public_url or f"{scheme}://{settings.host}:{settings.port}"
+
+
+def _write_for_owner(path: Path, data: bytes) -> None:
+    """Whoever can read a connection file can connect, so only its owner can; also where an older one lay open."""
+    try:
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_bytes(data)
+    except OSError as error:
+        raise BadInput(f"The connection file {path} cannot be written: {error.strerror}.") from error
+
+
+async def _write_connection_files(
+    folder: Path, server: str, password: str | None, storage: Storage, wanted: set[str]
+) -> list[str]:
     written: list[str] = []
     async with storage.reading() as w:
         configurations = await exam_queries.all_configurations(w.db)
@@ -106,7 +142,7 @@ async def _write_connection_files(
             re.sub(r"[^\w.-]+", "-", configuration.client_id).strip("-.") or f"connection-{configuration.id}"
         )
         path = folder / f"{name}.seb"
-        path.write_bytes(connection_file_bytes(file, password=password))
+        _write_for_owner(path, connection_file_bytes(file, password=password))
         written.append(str(path))
     return written
 
@@ -116,29 +152,43 @@ def migrate(arguments: Arguments, settings: Settings) -> int:
 
 
 async def _migrate(arguments: Arguments, settings: Settings) -> int:
-    if not settings.database_url:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = open_database(database_url(settings.database_url, settings.data_dir))
-    try:
-        if arguments.list:
-            now = await revision_of(database)
-            for revision, title in revisions():
-                say(f"{'→' if revision == now else ' '} {revision}  {title}")
-            if now is None:
-                say("The database is empty.")
-            return 0
-        before, after = await migrate_database(database, to=arguments.to)
-    finally:
-        await database.dispose()
+    with opening(settings) as database:
+        try:
+            if arguments.list:
+                await _list_revisions(database)
+                return 0
+            before, after = await migrate_database(database, to=arguments.to)
+        finally:
+            await database.dispose()
     say("Nothing to do." if before == after else f"Migrated from {before or 'empty'} to {after}.")
     return 0
+
+
+async def _list_revisions(database: Database) -> None:
+    now = await revision_of(database)
+    for revision, title in revisions():
+        say(f"{'→' if revision == now else ' '} {revision}  {title}")
+    if now is None:
+        say("The database is empty.")
 
 
 def user(arguments: Arguments, settings: Settings) -> int:
     return asyncio.run(_user(arguments, settings))
 
 
+_OPTIONS_OF = {"role": {"add", "role"}, "institution": {"add"}, "name": {"add"}}
+"""Options of `user` → the actions that take them; elsewhere they would be silently without effect."""
+
+
+def _refuse_without_effect(arguments: Arguments) -> None:
+    for option, actions in _OPTIONS_OF.items():
+        if getattr(arguments, option) is not None and arguments.action not in actions:
+            hint = " `invigilo user role USERNAME --role ROLE` changes it." if option == "role" else ""
+            raise BadInput(f"`user {arguments.action}` takes no --{option}.{hint}", field=option)
+
+
 async def _user(arguments: Arguments, settings: Settings) -> int:
+    _refuse_without_effect(arguments)
     clock = SystemClock()
     storage = await open_storage(settings, clock=clock)
     try:
@@ -178,12 +228,31 @@ def _ask_password(arguments: Arguments) -> str:
     return password
 
 
-async def _add_user(arguments: Arguments, storage: Storage, clock: SystemClock) -> None:
+def _read_role(arguments: Arguments) -> Role:
     try:
-        role = Role(arguments.role or "")
+        return Role(arguments.role or "")
     except ValueError as error:
         raise BadInput(f"--role is one of {', '.join(one.value for one in Role)}.", field="role") from error
-    if (role is Role.SERVER_ADMIN) == bool(arguments.institution):
+
+
+def _check_move(account: Account, role: Role) -> None:
+    """A role cannot move somebody into an institution or out of it."""
+    if (role is Role.SERVER_ADMIN) == (account.institution_id is None):
+        return
+    where = "belongs to an institution" if account.institution_id else "belongs to no institution"
+    raise BadInput(
+        f"{account.username!r} {where} and cannot become {role.value}. Add another account for that.",
+        field="role",
+    )
+
+
+async def _add_user(arguments: Arguments, storage: Storage, clock: SystemClock) -> None:
+    role = _read_role(arguments)
+    if role is Role.SERVER_ADMIN and arguments.institution:
+        raise BadInput(
+            "A server_admin belongs to no institution: leave --institution out.", field="institution"
+        )
+    if role is not Role.SERVER_ADMIN and not arguments.institution:
         raise BadInput("Every role but server_admin belongs to an --institution.", field="institution")
     try:
         read_username(arguments.username)
@@ -221,6 +290,8 @@ async def _change_user(arguments: Arguments, storage: Storage, clock: SystemCloc
         password = _ask_password(arguments)
         passwords.check_rules(password, username=arguments.username)
         values["password_hash"] = passwords.hash_password(password)
+    elif arguments.action == "role":
+        values["role"] = _read_role(arguments).value
     else:
         values["is_active"] = arguments.action == "activate"
     async with storage.work() as w:
@@ -228,6 +299,8 @@ async def _change_user(arguments: Arguments, storage: Storage, clock: SystemCloc
         if found is None:
             raise NotFound(f"There is no user {arguments.username!r}. `invigilo user list` shows them.")
         account, _ = found
+        if arguments.action == "role":
+            _check_move(account, Role(values["role"]))
         await account_queries.change(w.db, account.id, **values)
         if arguments.action != "activate":
             await account_queries.end_sessions_of(w.db, account.id)

@@ -101,33 +101,36 @@ class _Table:
             content = {}
         self._content: dict[str, Any] = content
 
+    def _at(self, key: str) -> str:
+        return f"{self.place}.{key}".lstrip(".")
+
     def get(self, key: str, read: Callable[[Any], Any], default: Any = _MISSING) -> Any:
         self._asked.add(key)
         if key not in self._content:
             if default is _MISSING:
-                self._mistakes.add(f"{self.place}.{key}", "is missing.")
+                self._mistakes.add(self._at(key), "is missing.")
                 return None
             return default
         try:
             return read(self._content[key])
         except (ValueError, TypeError, BadInput) as error:
-            self._mistakes.add(f"{self.place}.{key}", f"{error}")
+            self._mistakes.add(self._at(key), f"{error}")
             return None
 
     def tables(self, key: str) -> Iterator[_Table]:
         self._asked.add(key)
         content = self._content.get(key, [])
         if not isinstance(content, list):
-            self._mistakes.add(f"{self.place}.{key}", f"write it as [[{key}]], a list of tables.")
+            self._mistakes.add(self._at(key), f"write it as [[{key}]], a list of tables.")
             content = []
         for number, one in enumerate(content):
-            yield _Table(f"{self.place}.{key}[{number}]".lstrip("."), one, self._mistakes)
+            yield _Table(f"{self._at(key)}[{number}]", one, self._mistakes)
 
     def table(self, key: str) -> _Table | None:
         self._asked.add(key)
         if key not in self._content:
             return None
-        return _Table(f"{self.place}.{key}", self._content[key], self._mistakes)
+        return _Table(self._at(key), self._content[key], self._mistakes)
 
     def done(self) -> None:
         for key in self._content:
@@ -138,7 +141,7 @@ class _Table:
                     if near
                     else f" Known here: {', '.join(sorted(self._asked))}."
                 )
-                self._mistakes.add(f"{self.place}.{key}".lstrip("."), f"there is no such key.{hint}")
+                self._mistakes.add(self._at(key), f"there is no such key.{hint}")
 
 
 def _text(longest: int = 255) -> Callable[[Any], str]:
@@ -280,12 +283,26 @@ class Declared:
     institutions: list[_Institution]
 
 
-def read_declared(text: str) -> Declared:
-    """Read a declared set-up. Raises BadInput that lists every mistake with its place."""
+def read_file(path: Path) -> str:
+    """The text of a declared set-up. Raises BadInput that says what to do with the file."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise BadInput(f"The file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"The file {path} cannot be read: it is not in UTF-8. Save it as UTF-8 in your editor."
+        ) from error
+
+
+def read_declared(text: str, *, name: str = "") -> Declared:
+    """Read a declared set-up. Raises BadInput that lists every mistake with its place; `name` is the file's."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"The file is no TOML: {error}.") from error
+        raise BadInput(
+            f'{name or "The file"} is no TOML: {error}. Texts stand in quotes: name = "Example University".'
+        ) from error
     mistakes = _Mistakes()
     root = _Table("", content, mistakes)
     declared = Declared(
@@ -295,7 +312,9 @@ def read_declared(text: str) -> Declared:
     root.done()
     _check_names(declared, mistakes)
     if mistakes.found:
-        raise BadInput("Nothing was changed. Please mend:\n  " + "\n  ".join(mistakes.found))
+        raise BadInput(
+            f"Nothing was changed. Please mend{name and f' in {name}'}:\n  " + "\n  ".join(mistakes.found)
+        )
     return declared
 
 
@@ -439,11 +458,7 @@ async def apply_text(text: str, storage: Storage, clock: Clock) -> Report:
 
 
 async def apply_file(path: Path, storage: Storage, clock: Clock) -> Report:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}.") from error
-    return await apply_text(text, storage, clock)
+    return await apply_text(read_file(path), storage, clock)
 
 
 class _Applier:

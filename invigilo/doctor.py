@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import shutil
-import ssl
 import stat
 import struct
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -29,12 +28,23 @@ from sqlalchemy import func, select
 
 from invigilo import __version__
 from invigilo.commands import say
-from invigilo.errors import InvigiloError
-from invigilo.secrets_box import KEY_FILE, SecretBox, key_in_folder, new_key
+from invigilo.errors import BadInput, InvigiloError
+from invigilo.secrets_box import KEY_FILE, SecretBox, new_key
 from invigilo.settings import Settings
-from invigilo.storage.engine import Database, database_url, open_database
+from invigilo.storage.engine import (
+    SQLITE_FILE,
+    Database,
+    database_url,
+    file_of,
+    look_into,
+    open_database,
+    shown_address,
+)
 from invigilo.storage.migrate import revision_of, revisions
+from invigilo.storage.opening import given_keys, why_unusable
 from invigilo.storage.tables import connection_configurations, exams, installation, users
+from invigilo.storage.work import try_writing
+from invigilo.tls import check_tls
 
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 CERTIFICATE_SOON = timedelta(days=21)
@@ -80,6 +90,7 @@ _SIGNS = {Level.OK: "ok  ", Level.NOTE: "note", Level.WARNING: "WARN", Level.BRO
 async def examine(settings: Settings) -> list[Finding]:
     """All checks, in the order one would mend things."""
     findings = [*_program(), *_address(settings), *_certificate(settings), *_folder(settings)]
+    findings += _key(settings)
     findings += [one async for one in _database(settings)]
     findings += [one async for one in _media(settings)]
     return findings
@@ -129,16 +140,13 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
     if settings.tls_certificate is None or settings.tls_key is None:
         return
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        check_tls(settings)
         certificate = x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())[0]
-    except (ssl.SSLError, OSError, ValueError) as error:
-        yield Finding(
-            Level.BROKEN,
-            "TLS",
-            f"certificate and key cannot be used: {error}",
-            "Both must be PEM files that belong together; the certificate first, then its chain.",
-        )
+    except BadInput as error:
+        yield Finding(Level.BROKEN, "TLS", error.message)
+        return
+    except ValueError as error:
+        yield Finding(Level.BROKEN, "TLS", f"the certificate cannot be read: {error}")
         return
     yield _validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
     host = urlsplit(settings.public_url or "").hostname
@@ -199,14 +207,27 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             level, "Disk", f"{free // 2**20} MiB are free at {folder}", "Make room before the next exam."
         )
-    yield from _key_file(folder / KEY_FILE)
+    if not settings.database_url:
+        yield from _open_to_others(folder / SQLITE_FILE, "Database")
+    yield from _open_to_others(folder / KEY_FILE, "Key")
 
 
-def _key_file(path: Path) -> Iterator[Finding]:
+def _open_to_others(path: Path, subject: str) -> Iterator[Finding]:
     if path.exists() and os.name != "nt" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         yield Finding(
-            Level.WARNING, "Key", f"{path} can be read by others on this machine", f"chmod 600 {path}"
+            Level.WARNING,
+            subject,
+            f"{path} can be read by others on this machine",
+            f"chmod 600 {path}{'*' if subject == 'Database' else ''}",
         )
+
+
+def _key(settings: Settings) -> Iterator[Finding]:
+    """Also where no database can say whether it fits: a broken key stops the start."""
+    try:
+        given_keys(settings)
+    except BadInput as error:
+        yield Finding(Level.BROKEN, "Key", error.message)
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:
@@ -217,8 +238,14 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
     except InvigiloError as error:
         yield Finding(Level.BROKEN, "Database", error.message)
         return
-    shown = database.url.render_as_string(hide_password=True)
+    shown = shown_address(settings.database_url, settings.data_dir)
+    file = file_of(database.url)
     try:
+        if file is not None and not file.exists() and file.parent.is_dir():
+            yield Finding(Level.NOTE, "Database", f"{shown} does not exist yet; the first start makes it")
+            return
+        if file is not None:
+            look_into(file)
         revision = await revision_of(database)
         known = [name for name, _ in revisions()]
         if revision is None:
@@ -230,13 +257,16 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
                 "Start the newer version, or restore a copy from before the upgrade.",
             )  # fmt: skip
             return
+        await try_writing(database)
         behind = "" if revision == known[0] else "; the next start brings it up to date"
-        yield Finding(Level.OK, "Database", f"{shown} answers, revision {revision}{behind}")
+        yield Finding(
+            Level.OK, "Database", f"{shown} answers and can be written, revision {revision}{behind}"
+        )
         async for one in _content(database, settings):
             yield one
     except Exception as error:  # noqa: BLE001  (whatever a driver raises, the doctor's answer is the same)
         yield Finding(
-            Level.BROKEN, "Database", f"{shown} cannot be used: {type(error).__name__}: {str(error).splitlines()[0][:200]}",
+            Level.BROKEN, "Database", f"{shown} cannot be used: {why_unusable(error, file)}",
             "Check that it runs, that the address, user and password are right, and that the disk is not full.",
         )  # fmt: skip
     finally:
@@ -254,14 +284,9 @@ async def _content(database: Database, settings: Settings) -> AsyncIterator[Find
                 ("connection configurations", connection_configurations),
             )
         }
-    if row is not None and (keys := _keys(settings, row.secret_key)) is not None:
-        if keys and SecretBox(keys).opens(row.key_check):
-            yield Finding(Level.OK, "Key", "the stored secrets can be read")
-        else:
-            yield Finding(
-                Level.BROKEN, "Key", "the stored secrets cannot be read with this key",
-                "Give the key this database was made with: secret_key, secret_key_file, or its data folder.",
-            )  # fmt: skip
+    if row is not None:
+        for one in _key_fits(settings, row):
+            yield one
     missing = [name for name, count in counts.items() if not count]
     if missing:
         yield Finding(
@@ -272,13 +297,26 @@ async def _content(database: Database, settings: Settings) -> AsyncIterator[Find
         )
 
 
-def _keys(settings: Settings, stored: str | None) -> list[str] | None:
-    if settings.secret_key:
-        return [key.strip() for key in settings.secret_key.reveal().split(",") if key.strip()]
-    if settings.secret_key_file is not None:
-        return [line.strip() for line in settings.secret_key_file.read_text().splitlines() if line.strip()]
-    key = stored if settings.database_url else key_in_folder(settings.data_dir)
-    return [key] if key else []
+def _key_fits(settings: Settings, row: Any) -> Iterator[Finding]:
+    try:
+        keys = given_keys(settings)
+    except BadInput:
+        return  # told already
+    if not keys and settings.database_url and row.secret_key:
+        keys = [row.secret_key]
+        yield Finding(
+            Level.NOTE,
+            "Key",
+            "the key lies in the database itself: whoever has a copy of it can read the client secrets",
+            "To keep them apart, set secret_key before an installation's first start.",
+        )
+    if keys and SecretBox(keys).opens(row.key_check):
+        yield Finding(Level.OK, "Key", "the stored secrets can be read")
+    else:
+        yield Finding(
+            Level.BROKEN, "Key", "the stored secrets cannot be read with this key",
+            "Give the key this database was made with: secret_key, secret_key_file, or its data folder.",
+        )  # fmt: skip
 
 
 async def _media(settings: Settings) -> AsyncIterator[Finding]:

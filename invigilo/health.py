@@ -10,7 +10,7 @@ from invigilo.clock import Clock
 from invigilo.errors import Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.monitoring.writer import Writer
-from invigilo.storage.work import WorkFactory
+from invigilo.storage.work import WorkFactory, try_writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ async def readiness(*, reading: WorkFactory, directory: Directory, writer: Write
     try:
         async with reading() as w:
             await w.db.execute(text("SELECT 1"))
+        if writer.in_trouble_since is None:  # otherwise it is known, and probes would only queue
+            await try_writing(w.database)
     except Unavailable as error:
         problems.append(error.message)
     if directory.loaded_at is None:

@@ -17,12 +17,16 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.server import BASIC, PASSWORD, set_up
+from invigilo.clock import SystemClock
+from invigilo.errors import NotAllowed, Unavailable
+from invigilo.storage.opening import open_storage
+from tests.server import BASIC, PASSWORD, running, set_up, settings_for
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60
@@ -213,6 +217,100 @@ async def test_doctor_says_where_the_camera_will_not_work(tmp_path: Path, url: s
     )
     assert (found.level is Level.OK) == is_fine
     assert is_fine or "tls_certificate" in found.remedy
+
+
+def wrong_tls(folder: Path, case: str) -> tuple[Path, Path, list[str]]:
+    certificate, key = certificate_in(folder)
+    (other := folder / "other").mkdir()
+    match case:
+        case "another key":
+            return certificate, certificate_in(other)[1], []
+        case "swapped":
+            return key, certificate, []
+        case "passphrase":
+            locked = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(b"hush"),
+            )
+            key.write_bytes(locked)
+        case "no certificate":
+            certificate.write_text("hello")
+        case "cut off":
+            certificate.write_bytes(certificate.read_bytes()[:200])
+        case _:
+            return certificate, key, ["--public-url", "http://exams.example.org"]
+    return certificate, key, []
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("another key", "tls_certificate and tls_key do not belong together"),
+        ("swapped", "tls_certificate and tls_key are swapped"),
+        ("passphrase", "has a passphrase; remove it with `openssl pkey"),
+        ("no certificate", "holds no certificate"),
+        ("cut off", "cannot be used"),
+        ("http", "Write https://"),
+    ],
+)
+async def test_wrong_tls_files_stop_the_start_with_a_remedy(tmp_path: Path, case: str, said: str) -> None:
+    """Nobody is asked for a passphrase, and the doctor says the same."""
+    from invigilo.doctor import Level, examine
+    from invigilo.settings import Settings
+
+    certificate, key, more = wrong_tls(tmp_path, case)
+    files = ("--tls-certificate", str(certificate), "--tls-key", str(key))
+    process = await command(tmp_path / "data", *files, *more)
+    _, told = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 2
+    assert said in told.decode()
+    assert "Traceback" not in told.decode()
+    assert not (tmp_path / "data").exists()
+    settings = Settings(
+        data_dir=tmp_path / "data", tls_certificate=certificate, tls_key=key, public_url=(more or [None])[-1]
+    )
+    found = next(one for one in await examine(settings) if one.subject == "TLS")
+    assert (found.level, said in found.finding) == (Level.BROKEN, True)
+
+
+# --- a database that takes nothing ---
+
+
+async def test_a_server_whose_database_can_only_be_read_is_not_ready(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        assert (await server.request("GET", "/readyz")).status == 200
+        async with server.app.storage.database.writing.connect() as db:
+            await db.exec_driver_sql("PRAGMA query_only = ON")
+        answer = await server.request("GET", "/readyz")
+        assert answer.status == 503
+        assert "cannot be written" in answer.json["problems"][0]
+        await server.app.storage.database.writing.dispose()  # the next connection is an ordinary one
+        assert (await server.request("GET", "/readyz")).status == 200
+
+
+@pytest.mark.postgresql
+async def test_a_postgresql_that_can_only_be_read_is_refused(tmp_path: Path, fresh_postgresql: str) -> None:
+    await set_up(tmp_path, fresh_postgresql)
+    storage = await open_storage(settings_for(tmp_path, fresh_postgresql), clock=SystemClock())
+    async with storage.database.writing.connect() as db:
+        name = (await db.exec_driver_sql("SELECT current_database()")).scalar_one()
+        await db.exec_driver_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        await db.commit()
+    await storage.close()
+    with pytest.raises(Unavailable, match="cannot be written by this user"):
+        await open_storage(settings_for(tmp_path, fresh_postgresql), clock=SystemClock())
+
+
+# --- what the log says of people who cannot sign in ---
+
+
+async def test_a_failed_sign_in_is_a_warning_with_the_address(tmp_path: Path) -> None:
+    """Many from one address: somebody is guessing. The name tried is not in the line."""
+    async with running(tmp_path) as server:
+        with structlog.testing.capture_logs() as lines, pytest.raises(NotAllowed):
+            await server.app.accounts.sign_in("ada", "wrong", address="198.51.100.9")
+    assert lines == [{"event": "sign_in_failed", "log_level": "warning", "address": "198.51.100.9"}]
 
 
 # --- behind a proxy ---

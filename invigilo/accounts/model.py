@@ -35,6 +35,6 @@ class Account:
     username: str
     display_name: str
     role: Role
-    language: str = ""
-    """Empty: the browser's."""
+    language: str = "auto"
+    """`auto` is the browser's."""
     is_active: bool = True

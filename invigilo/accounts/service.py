@@ -89,7 +89,7 @@ class Accounts:
         if found is None or not is_right or not found[0].is_active:
             self._by_user.failed(user_key, now)
             self._by_address.failed(address, now)
-            log.info("sign_in_failed")
+            log.warning("sign_in_failed", address=address)
             raise NotAllowed("User name and password do not match, or the account is not active.")
         self._by_user.succeeded(user_key)
         return found[0], await self._open_session(found[0])

@@ -131,7 +131,10 @@ def read_file(options: SimulateOptions) -> ConnectionFile:
     try:
         data = options.connection_file.read_bytes()
     except OSError as error:
-        raise BadInput(f"The connection file cannot be read: {error}.", field="connection") from error
+        raise BadInput(
+            f"The connection file {options.connection_file} cannot be read: {error.strerror}.",
+            field="connection",
+        ) from error
     return read_connection_file(data, password=options.password)
 
 
@@ -143,6 +146,12 @@ class Simulation:
     ) -> None:
         if options.candidates < 1 or options.rate <= 0:
             raise BadInput("There must be one candidate at least, and a positive rate of arrival.")
+        if options.server is not None and not options.server.startswith(("http://", "https://")):
+            raise BadInput(
+                f"The server {options.server} cannot be used: begin with http:// or https://, "
+                "as in http://127.0.0.1:8080.",
+                field="server",
+            )
         self.options = options
         self.file = read_file(options)
         self.summary = Summary(candidates=options.candidates)
@@ -201,6 +210,32 @@ class Simulation:
                 f"{inside} connected, {pages} camera pages, {videos} live videos, "
                 f"{self.summary.seb.pings_failed} failed pings, {self.summary.gave_up} gave up"
             )
+
+
+def why_not_in(error: Exception) -> str:
+    """What stood between a candidate and the server, and what to do where that is known."""
+    match error:
+        case InvigiloError():
+            return error.message
+        case aiohttp.ClientConnectorCertificateError():
+            return (
+                f"The certificate of {error.host}:{error.port} is not trusted here. If it is your own, name its file in "
+                "the environment variable SSL_CERT_FILE."
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return f"There is no machine called {error.host}. Check the address."
+        case aiohttp.ClientConnectorSSLError():
+            return (
+                f"{error.host}:{error.port} speaks no https, or no version of TLS we know. Check the address."
+            )
+        case aiohttp.ClientConnectorError():
+            return f"Nothing answers at {error.host}:{error.port} ({error.strerror}). Is the server running there?"
+        case aiohttp.ServerDisconnectedError():
+            return "The server closed the connection without an answer. If it speaks TLS, write https:// before its address."
+        case TimeoutError():
+            return "The server did not answer in time."
+        case _:
+            return str(error) or type(error).__name__
 
 
 class _End(StrEnum):
@@ -297,10 +332,9 @@ class Candidate:
             try:
                 await client.connect()
             except (HandshakeFailed, aiohttp.ClientError, TimeoutError, OSError) as error:
-                reason = (
-                    error.message if isinstance(error, InvigiloError) else str(error) or type(error).__name__
-                )
-                self._tell(f"is not let in: {reason}")
+                before, reason = reason, why_not_in(error)
+                if reason != before:
+                    self._tell(f"is not let in: {reason}")
                 with contextlib.suppress(KeyError):
                     await client.goodbye()
             else:

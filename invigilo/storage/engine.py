@@ -7,7 +7,8 @@ that read first and wants to write later could otherwise fail half way.
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, nullcontext
+import sqlite3
+from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,14 +78,24 @@ def shown_address(given: str | None, data_dir: Path) -> str:
     """The address as the administrator wrote it, without its password; the path of the file when none was written."""
     if not given:
         return str(data_dir / SQLITE_FILE)
-    return make_url(given).difference_update_query(["password"]).render_as_string(hide_password=True)
+    url = make_url(given)
+    if url.password is None and "password" not in url.query:
+        return given
+    return url.difference_update_query(["password"]).render_as_string(hide_password=True)
 
 
 def file_of(url: URL) -> Path | None:
-    """The file of a SQLite database; None for PostgreSQL, or in memory."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        return None
-    return Path(url.database.removeprefix("file:"))
+    """The file of a SQLite database; None for PostgreSQL, in memory, or where SQLite's own address names it."""
+    is_file = url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
+    return Path(str(url.database)) if is_file and "uri" not in url.query else None
+
+
+def look_into(file: Path) -> None:
+    """Raise sqlite3.Error when there can be no database. Asked here first because the asynchronous driver's thread, when it
+    cannot open a file, may still be talking while the program ends, and then a traceback stands below our sentence.
+    """
+    with closing(sqlite3.connect(file, timeout=5)) as db:
+        db.execute("PRAGMA schema_version").fetchone()
 
 
 def open_database(url: URL) -> Database:

@@ -75,7 +75,7 @@ users = Table(
     Column("display_name", String(255), nullable=False),
     Column("role", String(32), nullable=False),
     Column("password_hash", Text, nullable=False),
-    Column("language", String(8), nullable=False, server_default=""),
+    Column("language", String(8), nullable=False, server_default="auto"),
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", Ms, nullable=False),
 )

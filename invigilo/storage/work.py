@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,6 +29,7 @@ class Work:
     """One open transaction."""
 
     db: AsyncConnection
+    database: Database
     announcements: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
 
     def announce(self, topic: str, payload: Any) -> None:
@@ -49,7 +51,7 @@ def work_factory(database: Database, bus: Bus, *, urgent: bool = False) -> WorkF
     async def work() -> AsyncGenerator[Work]:
         with storage_errors():
             async with database.turn(urgent=urgent), database.writing.connect() as db:
-                w = Work(db)
+                w = Work(db, database)
                 async with db.begin():
                     yield w
                     await bus.announce_within(db, w.announcements)
@@ -65,9 +67,35 @@ def reading_factory(database: Database) -> WorkFactory:
     async def reading() -> AsyncGenerator[Work]:
         with storage_errors():
             async with database.reading.connect() as db, db.begin():
-                yield Work(db)
+                yield Work(db, database)
 
     return reading
+
+
+async def try_writing(database: Database) -> None:
+    """Write nothing, as one who writes: a database that can only be read answers every other question well.
+
+    `BEGIN IMMEDIATE` does not find out: on a file that may not be written SQLite quietly begins a reading transaction.
+    Raises Unavailable, also while somebody else keeps the database locked.
+    """
+    with storage_errors():
+        try:
+            async with database.turn(urgent=True), database.writing.connect() as db:
+                await db.execute(text("DELETE FROM alembic_version WHERE 1 = 0"))
+                await db.rollback()
+        except DBAPIError as error:
+            if is_write_refused(error):
+                raise Unavailable(NOT_WRITABLE) from error
+            raise
+
+
+NOT_WRITABLE = "The database cannot be written by this user; give it to the user the server runs as."
+
+
+def is_write_refused(error: DBAPIError) -> bool:
+    """Whether the database can be read only: SQLite's read-only file, PostgreSQL's standby or missing right."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_READONLY or sql_state_of(error) in {"25006", "42501"}
 
 
 class storage_errors:  # noqa: N801  (a context manager that reads as a phrase)

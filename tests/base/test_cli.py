@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from invigilo.cli import COMMANDS, main, parser
 from invigilo.sebconfig.connection_file import read_connection_file
 from tests.server import PASSWORD, SET_UP
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 120  # seconds for a process to start on a busy machine
 
 
@@ -195,13 +197,17 @@ def test_without_a_terminal_nobody_is_asked_for_a_password(tmp_path: Path) -> No
         (["add", "ada", "--role", "boss"], "--role is one of server_admin"),
         (["add", "ada"], "--role is one of server_admin"),
         (["add", "ada", "--role", "auditor"], "belongs to an --institution"),
-        (["add", "ada", "--role", "server_admin", "--institution", "X"], "belongs to an --institution"),
+        (["add", "ada", "--role", "server_admin", "--institution", "X"], "leave --institution out"),
         (["add", "ada", "--role", "auditor", "--institution", "X"], "There is no institution 'X'"),
         (["add", "a da", "--role", "server_admin"], "no blanks"),
         (["add", "x" * 65, "--role", "server_admin"], "at most 64"),
         (["add"], "Say whose account"),
         (["password", "nobody"], "There is no user 'nobody'"),
         (["activate", "nobody"], "There is no user 'nobody'"),
+        (["password", "ada", "--role", "auditor"], "`invigilo user role USERNAME --role ROLE` changes it"),
+        (["deactivate", "ada", "--institution", "X"], "takes no --institution"),
+        (["role", "ada"], "--role is one of server_admin"),
+        (["role", "nobody", "--role", "auditor"], "There is no user 'nobody'"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
 )
@@ -226,6 +232,179 @@ def test_a_password_too_short_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     arguments = ["--password-file", str(tmp_path / "password"), "--data-dir", str(tmp_path / "data")]
     assert main(["user", "add", "root", "--role", "server_admin", *arguments]) == 2
     assert "8 to 256 characters" in capsys.readouterr().err
+
+
+def test_a_role_is_changed_but_nobody_leaves_an_institution_by_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "exams.toml").write_text(SET_UP)
+    with_data = ["--data-dir", tmp_path / "data"]
+    assert _call(capsys, "apply", tmp_path / "exams.toml", *with_data)[0] == 0
+    assert _call(capsys, "user", "role", "ada", "--role", "exam_admin", *with_data)[0] == 0
+    status, _, said = _call(capsys, "user", "role", "ada", "--role", "server_admin", *with_data)
+    assert (status, "belongs to an institution" in said) == (2, True)
+    _, listed, _ = _call(capsys, "user", "list", *with_data)
+    assert listed.splitlines()[0].split()[:2] == ["ada", "exam_admin"]
+
+
+def test_nobody_else_on_the_machine_reads_database_key_or_connection_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also not a connection file that lay open before."""
+    (tmp_path / "exams.toml").write_text(SET_UP)
+    seb = tmp_path / "files" / "lab-pcs.seb"
+    seb.parent.mkdir()
+    seb.touch(mode=0o644)
+    before = os.umask(0o022)
+    try:
+        arguments = ["--data-dir", tmp_path / "data", "--connection-files", seb.parent]
+        assert _call(capsys, "apply", tmp_path / "exams.toml", *arguments)[0] == 0
+        assert os.umask(0o022) == 0o022, "only while a command runs"
+    finally:
+        os.umask(before)
+    made = [seb, *(tmp_path / "data").iterdir()]
+    assert {"invigilo.sqlite3", "secret.key"} <= {path.name for path in made}
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in made} == {
+        path.name: "0o600" for path in made
+    }
+    (tmp_path / "data" / "invigilo.sqlite3").chmod(0o644)
+    _, told, _ = _call(capsys, "doctor", "--data-dir", tmp_path / "data")
+    assert "invigilo.sqlite3 can be read by others" in told
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["migrate"], ["user", "list"]])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///{folder}/missing/x.db", "its folder {folder}/missing does not exist"),
+        ("sqlite:///{folder}/text", "it is no SQLite database"),
+        ("sqlite:///{folder}", "it cannot be opened"),
+        ("postgresql://ada:hush@127.0.0.1:9/x", "postgresql://ada:***@127.0.0.1:9/x"),
+        ("postgresql://ada@127.0.0.1:9/x?password=hush", "refused"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_named_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], url: str, said: str
+) -> None:
+    (tmp_path / "text").write_text("This is no database, but some text that is long enough to be one.")
+    status, _, told = _call(capsys, *command, "--database-url", url.format(folder=tmp_path))
+    assert status == 2
+    assert told.startswith("invigilo: The database ")
+    assert said.format(folder=tmp_path) in told
+    assert "`invigilo doctor`" in told
+    assert "hush" not in told
+    assert "aiosqlite" not in told
+    assert "try again" not in told
+
+
+def test_a_database_that_can_only_be_read_is_refused_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`mode=ro` is what a file of somebody else is; root, who may run the tests, can write those."""
+    assert _call(capsys, "migrate", "--data-dir", tmp_path)[0] == 0
+    url = f"sqlite:///file:{tmp_path}/invigilo.sqlite3?mode=ro&uri=true"
+    status, _, told = _call(capsys, "serve", "--port", "0", "--database-url", url)
+    assert (status, "cannot be written by this user; give it to the user" in told) == (2, True)
+    status, told, _ = _call(capsys, "doctor", "--database-url", url)
+    assert (status, "FAIL Database" in told, "cannot be written" in told) == (1, True, True)
+
+
+@pytest.mark.parametrize("content", ["", "garbage\n", "schlüssel", "A" * 43])
+def test_a_broken_key_is_found_before_there_is_a_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    (tmp_path / "secret.key").write_text(content)
+    status, told, _ = _call(capsys, "doctor", "--data-dir", tmp_path)
+    assert (status, "FAIL Key" in told, "secret.key" in told) == (1, True, True)
+    status, _, told = _call(capsys, "serve", "--port", "0", "--data-dir", tmp_path)
+    assert (status, str(tmp_path / "secret.key") in told) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.key"]
+
+
+def test_a_lost_key_is_not_replaced_by_a_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _call(capsys, "user", "list", "--data-dir", tmp_path)[0] == 0
+    (tmp_path / "secret.key").unlink()
+    status, _, told = _call(capsys, "user", "list", "--data-dir", tmp_path)
+    assert (status, "another key" in told) == (2, True)
+    assert not (tmp_path / "secret.key").exists()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder in which nobody can make one")
+def test_a_folder_that_nobody_can_make_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, told = _call(capsys, "user", "list", "--data-dir", "/proc/invigilo")
+    assert (status, told.startswith("invigilo: /proc/invigilo: ")) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "declares nothing"),
+        ('[[institution]]\nname = "Universität"\n'.encode("latin-1"), "Save it as UTF-8"),
+        (b"[[institution]]\nname = Example University\n", "Texts stand in quotes"),
+        (b'[[institutions]]\nname = "x"\n', "\n  institutions: there is no such key"),
+        (b'[institution]\nname = "x"\n', "\n  institution: write it as [[institution]]"),
+    ],
+)
+def test_a_file_that_declares_nothing_usable_is_named_with_a_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
+) -> None:
+    (tmp_path / "exams.toml").write_bytes(content)
+    status, _, told = _call(capsys, "apply", tmp_path / "exams.toml", "--data-dir", tmp_path / "data")
+    assert (status, said in told) == (2, True), told
+    assert "exams.toml" in told
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "exams.toml").write_text(SET_UP, encoding="utf-8-sig")
+    assert _call(capsys, "apply", tmp_path / "exams.toml", "--data-dir", tmp_path / "data")[0] == 0
+
+
+def test_a_missing_file_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["apply", tmp_path / "x.toml"], ["simulate", "--connection", tmp_path / "x.toml"]):
+        status, _, told = _call(capsys, *arguments)
+        assert (status, told.count("x.toml"), "Errno" in told) == (2, 1, False), told
+
+
+def test_a_file_instead_of_the_folder_for_connection_files_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "exams.toml"
+    file.write_text(SET_UP)
+    status, _, told = _call(
+        capsys, "apply", file, "--data-dir", tmp_path / "data", "--connection-files", file
+    )
+    assert (status, told) == (2, f"invigilo: --connection-files needs a folder, and {file} is a file.\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_simulated_candidates_say_in_words_and_once_why_they_are_not_let_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("invigilo.simulate.run.TRY_AGAIN_AFTER", 0)
+    (tmp_path / "exams.toml").write_text(SET_UP)
+    arguments = ["--data-dir", tmp_path / "data", "--connection-files", tmp_path]
+    _call(capsys, "apply", tmp_path / "exams.toml", *arguments)
+    file = ["--connection", tmp_path / "lab-pcs.seb"]
+    status, _, told = _call(capsys, "simulate", *file, "--server", "127.0.0.1:9")
+    assert (status, "begin with http:// or https://" in told) == (2, True)
+    status, told, _ = _call(capsys, "simulate", *file, "--server", "http://127.0.0.1:9")
+    assert status == 1
+    assert "Nothing answers at 127.0.0.1:9" in told
+    assert told.count("is not let in") == 1
+    assert "Cannot connect" not in told
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="without make nobody can call it")
+@pytest.mark.parametrize(
+    ("python", "said"), [("false", "Invigilo needs Python 3.11 or later"), ("no-python", "no no-python")]
+)
+def test_make_asks_for_a_newer_python_before_it_runs_anything(python: str, said: str) -> None:
+    """`false` answers as an older Python does: with 1."""
+    done = subprocess.run(
+        ["make", "setup", f"PYTHON={python}"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, said in done.stderr, "PYTHON=python3.12" in done.stderr) == (2, True, True)
 
 
 def test_a_database_of_another_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

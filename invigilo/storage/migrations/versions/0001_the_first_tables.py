@@ -101,7 +101,7 @@ def upgrade() -> None:
     sa.Column('display_name', sa.String(length=255), nullable=False),
     sa.Column('role', sa.String(length=32), nullable=False),
     sa.Column('password_hash', sa.Text(), nullable=False),
-    sa.Column('language', sa.String(length=8), server_default='', nullable=False),
+    sa.Column('language', sa.String(length=8), server_default='auto', nullable=False),
     sa.Column('is_active', sa.Boolean(), server_default=sa.text('(true)'), nullable=False),
     sa.Column('created_at', sa.BigInteger(), nullable=False),
     sa.ForeignKeyConstraint(['institution_id'], ['institutions.id'], name=op.f('fk_users_institution_id_institutions'), ondelete='CASCADE'),
