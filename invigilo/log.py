@@ -25,6 +25,10 @@ _NEVER = frozenset(
     {"name", "display_name", "candidate", "user_session_id", "username", "account_name", "machine_name"}
 )
 _PATTERNS: list[tuple[re.Pattern[str], str]] = [
+    (
+        re.compile(r"\b(DETAIL|CONTEXT): .*?(?=\n\[SQL|\n\nThe above|\nTraceback|\Z)", re.DOTALL),
+        r"\1: " + HIDDEN,
+    ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w\-.~+/]+=*"), r"\1 " + HIDDEN),
     (re.compile(r"/e/[\w\-]{8,}"), "/e/" + HIDDEN),
     (re.compile(r"/login/link/[\w\-]{8,}"), "/login/link/" + HIDDEN),

@@ -254,7 +254,9 @@ class Rooms:
         if now - self._started_at < self._grace:
             return  # nobody could be heard while this node was not there
         async with self._reading() as w:
-            silent = await queries.silent_members(w.db, heard_before=now - self._grace)
+            silent = await queries.silent_members(
+                w.db, heard_before=now - self._grace, not_after=now + 60_000
+            )
         for connection_id, exam_id in silent:
             live = self._live.by_id.get(connection_id)
             if live is not None and live.state.is_open and now - (live.last_ping or 0) < self._grace:

@@ -54,6 +54,8 @@ class CandidateSocket:
     outbox: Outbox = field(default_factory=Outbox)
     told_place: tuple[Any, ...] | None = None
     """The place its page was told last."""
+    successor: str | None = None
+    """The tab whose socket took this one's place, here or at another node."""
     confirming: int = 0
     """The newest revision its page says it acts on."""
     peers: set[str] = field(default_factory=set[str])
@@ -125,6 +127,7 @@ class Hub:
         """A candidate's page connected; a second one replaces the first. The welcome goes out before any `watch`."""
         before = self.candidates.get(connection_id)
         if before is not None:
+            before.successor = tab
             before.outbox.put({"t": "replaced"})
             before.outbox.close(4001, "replaced")
         socket = CandidateSocket(connection_id, exam_id, tab)
@@ -381,6 +384,7 @@ class Hub:
         connection_id, tab = payload
         socket = self.candidates.get(connection_id)
         if socket is not None:
+            socket.successor = tab
             self.candidate_left(
                 socket
             )  # first, or its late end would tell the other node that the page is lost

@@ -133,7 +133,7 @@ def _explain(error: Exception) -> tuple[int, str, str]:
                 "This form was open for too long, or cookies are blocked. Reload the page and try again.",
             )
         return status, "http", str(error.detail)[:200]
-    if isinstance(error, SerializationException):
+    if isinstance(error, SerializationException | RecursionError):
         return 400, "badinput", "The request's body cannot be read."
     return 500, "internal", "The server could not do this. It has been noted; please try again."
 

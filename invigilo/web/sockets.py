@@ -115,8 +115,7 @@ class Sockets:
 
     def _candidate_gone(self, mine: CandidateSocket, live: LiveConnection) -> None:
         if not self._hub.candidate_left(mine):
-            other = self._hub.candidates.get(live.id)
-            if other is None or other.tab != mine.tab:  # the same page on a new line replaces nobody
+            if mine.successor not in {None, mine.tab}:  # the same page on a new line replaces nobody
                 live.page.replaced = True
             return
         live.page.connected = False

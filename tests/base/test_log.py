@@ -219,3 +219,11 @@ async def test_a_whole_exam_morning_leaves_no_secret_in_the_log(lines: io.String
         "Zoe-Candidate",
     ]  # fmt: skip
     assert [secret for secret in hidden if secret in written] == []
+
+
+def test_what_a_database_quotes_of_a_row_is_hidden() -> None:
+    """PostgreSQL repeats the refused row in its detail: candidates' words, over several lines."""
+    text = "NotNullViolation: no\nDETAIL:  Failing row contains (1, Zoe\nSecretname opened).\n[SQL: INSERT INTO x]"
+    assert "Secretname" not in scrub_text(text)
+    assert "[SQL: INSERT INTO x]" in scrub_text(text)
+    assert "Zoe" not in scrub_text("Error: x\nDETAIL: Failing row contains (Zoe).")

@@ -245,8 +245,11 @@ async def others_of_exam(
     ]
 
 
-async def silent_members(db: AsyncConnection, *, heard_before: int) -> list[tuple[int, int]]:
-    """(connection id, exam id) of members whose pings stopped that long ago, or that are closed."""
+async def silent_members(db: AsyncConnection, *, heard_before: int, not_after: int) -> list[tuple[int, int]]:
+    """(connection id, exam id) of members whose pings stopped that long ago, or that are closed.
+
+    A ping of later than `not_after` was noted before the clock was set back, and proves nothing.
+    """
     table = client_connections
     query = (
         select(table.c.id, table.c.exam_id)
@@ -260,6 +263,7 @@ async def silent_members(db: AsyncConnection, *, heard_before: int) -> list[tupl
                     table.c.created_at,
                 )
                 < heard_before,
+                table.c.last_ping > not_after,
                 table.c.closed_at.is_not(None),
             )
         )
