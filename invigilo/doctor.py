@@ -30,7 +30,7 @@ from invigilo import __version__
 from invigilo.commands import say
 from invigilo.errors import BadInput, InvigiloError
 from invigilo.secrets_box import KEY_FILE, SecretBox, new_key
-from invigilo.settings import Settings
+from invigilo.settings import LOCAL_NAMES, Settings, gives_camera
 from invigilo.storage.engine import (
     SQLITE_FILE,
     Database,
@@ -46,7 +46,6 @@ from invigilo.storage.tables import connection_configurations, exams, installati
 from invigilo.storage.work import try_writing
 from invigilo.tls import check_tls
 
-LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 CERTIFICATE_SOON = timedelta(days=21)
 DISK_LOW, DISK_EMPTY = 2 * 2**30, 200 * 2**20  # bytes
 STUN_WITHIN = 3.0  # seconds
@@ -98,13 +97,6 @@ async def examine(settings: Settings) -> list[Finding]:
 
 def _program() -> Iterator[Finding]:
     yield Finding(Level.OK, "Program", f"Invigilo {__version__} on Python {platform.python_version()}")
-
-
-def gives_camera(url: str) -> bool:
-    """Whether browsers give the camera to pages of this address: https, or this machine itself."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme == "https" or host in LOCAL_NAMES or host.endswith(".localhost")
 
 
 def _address(settings: Settings) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from invigilo.errors import BadInput
 
 FILE_NAME = "invigilo.toml"
 ENVIRONMENT_PREFIX = "INVIGILO_"
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Secret:
@@ -264,6 +265,13 @@ def _from_file(file: Path, *, must_exist: bool) -> dict[str, tuple[Any, str]]:
             hint = f" Did you mean {near[0]!r}?" if near else " docs/settings.md lists all settings."
             raise BadInput(f"{file}: there is no setting {name!r}.{hint}", field=name)
     return {name: (value, str(file)) for name, value in content.items()}
+
+
+def gives_camera(url: str) -> bool:
+    """Whether browsers give the camera to pages of this address: https, or this machine itself."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "https" or host in LOCAL_NAMES or host.endswith(".localhost")
 
 
 def _read(name: str, value: Any, source: str) -> Any:

@@ -10,6 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FAKE_CAMERA = [
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--allow-loopback-in-peer-connection",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+]
+"""A camera and microphone that need no device and no question; peer connections over 127.0.0.1."""
 PLACES = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",)
 
 

@@ -19,15 +19,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from scripts import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = {"desktop": (1366, 768), "phone": (360, 740)}
+SIZES = {"desktop": (1280, 800), "phone": (400, 800)}
 SCHEMES = ("light", "dark")
-FLAGS = [
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--allow-loopback-in-peer-connection",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-]
 
 
 @asynccontextmanager
@@ -116,7 +109,7 @@ async def main() -> int:
     arguments.to.mkdir(parents=True, exist_ok=True)
     path = chromium.find()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=path, args=chromium.FAKE_CAMERA)
         if arguments.url:
             await photograph(browser, arguments.url, arguments.to)
         else:

@@ -22,16 +22,7 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
-CHROMIUM_FLAGS = [
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--allow-loopback-in-peer-connection",
-    "--disable-gpu",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--autoplay-policy=no-user-gesture-required",
-]
-"""A camera and microphone that need no device and no question; peer connections over 127.0.0.1."""
+CHROMIUM_FLAGS = [*chromium.FAKE_CAMERA, "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invigilo.log import HIDDEN, scrub, scrub_event, scrub_text, set_up
+from tests.logged import logging_in_memory
 from tests.server import PASSWORD, Server, running
 from tests.web.people import TWO_INSTITUTIONS, candidate_in, sign_in
 
@@ -127,21 +128,8 @@ def test_every_entry_key_we_make_is_recognised(key: str) -> None:
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """Logging as in production, into memory; afterwards everything as it was."""
-    root = logging.getLogger()
-    before, level = root.handlers, root.level
-    levels = {name: logging.getLogger(name).level for name in list(logging.root.manager.loggerDict)}
-    stream = io.StringIO()
-    set_up(level="debug", form="json", stream=stream)
-    try:
+    with logging_in_memory("debug") as stream:
         yield stream
-    finally:
-        root.handlers = before
-        root.setLevel(level)
-        for name, one in levels.items():
-            logging.getLogger(name).setLevel(one)
-        logging.getLogger("aiosqlite").propagate = True
-        structlog.reset_defaults()
 
 
 def test_lines_are_json_with_a_constant_event(lines: io.StringIO) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import text
 
-from invigilo.log import set_up
 from invigilo.monitoring.model import ClientEvent, EventType
 from invigilo.web.sockets import Sockets
+from tests.logged import logging_in_memory
 from tests.rtc.pages import PATIENCE, candidate_page
 from tests.server import Server, running
 from tests.web.people import candidate_in, sign_in
@@ -88,21 +86,8 @@ async def test_a_malformed_message_to_lock_is_the_senders_mistake(
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """All lines of this process, as an operator's log has them; afterwards everything as it was."""
-    root = logging.getLogger()
-    before, level = root.handlers, root.level
-    levels = {name: logging.getLogger(name).level for name in list(logging.root.manager.loggerDict)}
-    stream = io.StringIO()
-    set_up(level="info", form="json", stream=stream)
-    try:
+    with logging_in_memory("info") as stream:
         yield stream
-    finally:
-        root.handlers = before
-        root.setLevel(level)
-        for name, one in levels.items():
-            logging.getLogger(name).setLevel(one)
-        logging.getLogger("aiosqlite").propagate = True
-        structlog.reset_defaults()
 
 
 async def test_words_of_candidates_in_a_refused_row_never_reach_the_log(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from litestar import Response, get, post
 from litestar.enums import RequestEncodingType
@@ -18,6 +18,7 @@ from invigilo.errors import BadInput, NotAllowed
 from invigilo.exam_api.wire import DISCOVERY
 from invigilo.sebconfig.connection_file import ConnectionFile, connection_file_bytes
 from invigilo.sebconfig.container import Purpose
+from invigilo.settings import gives_camera
 from invigilo.web.pages.monitoring import frame_of
 from invigilo.web.pages.views import ConfigurationCard, ConnectionFilesPage
 from invigilo.web.parts import AnyRequest, SignedIn, SiteParts
@@ -31,15 +32,8 @@ async def show(request: AnyRequest, site: SiteParts, account: SignedIn) -> Respo
     server_url = site.base_url(request.scope)
     mine = [c for c in site.directory.configurations.values() if c.institution_id == account.institution_id]
     cards = [ConfigurationCard(c.id, c.name, c.client_id, c.ping_interval_ms, c.is_active) for c in mine]
-    page = ConnectionFilesPage(frame, cards, server_url, is_secure=is_camera_address(server_url))
+    page = ConnectionFilesPage(frame, cards, server_url, is_secure=gives_camera(server_url))
     return site.renderer.respond(request, "connections.html", page, language=frame.language)
-
-
-def is_camera_address(url: str) -> bool:
-    """Whether browsers give the camera to pages from there: https, or the machine itself."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme == "https" or host in {"localhost", "127.0.0.1", "::1"} or host.endswith(".localhost")
 
 
 @post("/connections/{configuration_id:int}/file", status_code=200)
