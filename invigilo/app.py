@@ -20,6 +20,7 @@ import structlog
 import uvicorn
 
 from invigilo.accounts.service import Accounts
+from invigilo.accounts.tokens import ApiTokens
 from invigilo.clock import Clock, SystemClock
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
@@ -133,6 +134,7 @@ class App:
         self.accounts = Accounts(
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
         )
+        self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -162,6 +164,7 @@ class App:
     def _site(self) -> Site:
         return Site(
             accounts=self.accounts,
+            tokens=self.tokens,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,

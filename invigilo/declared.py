@@ -25,7 +25,7 @@ from invigilo.accounts.model import Role
 from invigilo.activity.service import record
 from invigilo.clock import Clock, to_ms
 from invigilo.errors import BadInput
-from invigilo.exams.directory import TOPIC
+from invigilo.exams.directory import directory_changed
 from invigilo.exams.model import JoinBy, Service
 from invigilo.sebconfig.config_key import config_key
 from invigilo.sebconfig.exam_settings import exam_settings, exam_settings_bytes
@@ -453,7 +453,7 @@ async def apply_text(text: str, storage: Storage, clock: Clock) -> Report:
             await applier.user(user, None)
         for institution in declared.institutions:
             await applier.institution(institution)
-        w.announce(TOPIC, None)
+        await directory_changed(w)
     return report
 
 

@@ -5,6 +5,7 @@
     ├── NotFound              no such object, or none that this person may know about
     ├── NotAllowed            the object is known, the deed is not this person's
     ├── BadInput              what came from outside cannot be used; `field` says where
+    │   └── Invalid           several things at once, each with its field: what a form or an API call is answered
     ├── Unavailable           our own storage or another part cannot answer now; try later
     └── ProviderError
         ├── ProviderUnavailable   the meeting service did not answer: later
@@ -15,6 +16,9 @@ Each edge (exam API, pages, sockets) has one table from these to its own answers
 """
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
 
 
 class InvigiloError(Exception):
@@ -33,6 +37,10 @@ class Refused(InvigiloError):
         self.code = code
 
 
+CHANGED_MEANWHILE = "changed_meanwhile"
+"""The code of a Refused save: somebody saved between reading and saving. Nothing was lost on either side."""
+
+
 class NotFound(InvigiloError):
     """There is no such thing, or nothing this person may know of."""
 
@@ -47,6 +55,28 @@ class BadInput(InvigiloError):
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with one field.
+
+    `message` is English and complete. `code` is stable: programs read it, and pages say it in the reader's language
+    (`problem.<code>`), filling its holes with `values`.
+    """
+
+    field: str
+    code: str
+    message: str
+    values: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
+
+
+class Invalid(BadInput):
+    """Everything that is wrong with an input, at once."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(" ".join(one.message for one in problems), field=problems[0].field)
+        self.problems = problems
 
 
 class Unavailable(InvigiloError):

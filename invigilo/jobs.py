@@ -98,7 +98,7 @@ class Jobs:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._directory_wake.wait(), REFRESH.total_seconds())
         self._directory_wake.clear()
-        if await self.directory.reload():
+        if await self.directory.follow():
             for live in list(self.live.by_id.values()):
                 self.live.changed(live)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -27,6 +28,50 @@ class Right(StrEnum):
     """Change the exam and its proctoring settings, hand out its connection files."""
 
 
+class Kind(StrEnum):
+    """What belongs to an institution and is administered in it; exams have rules of their own."""
+
+    INSTITUTION = "institution"
+    USER = "user"
+    TEMPLATE = "template"
+    CONFIGURATION = "configuration"
+    """What SEB loads for an exam."""
+    CONNECTION = "connection"
+    """What SEB needs to find this server."""
+    SERVICE = "service"
+    """A meeting service with its credentials."""
+    ACTIVITY = "activity"
+
+
+class Scope(StrEnum):
+    """What an API token may be used for; its owner's role bounds it further."""
+
+    PEOPLE_READ = "people:read"
+    PEOPLE_WRITE = "people:write"
+    EXAMS_READ = "exams:read"
+    EXAMS_WRITE = "exams:write"
+    CONFIGURATIONS_READ = "configurations:read"
+    CONFIGURATIONS_WRITE = "configurations:write"
+    CONNECTIONS_READ = "connections:read"
+    CONNECTIONS_WRITE = "connections:write"
+    SERVICES_READ = "services:read"
+    SERVICES_WRITE = "services:write"
+    ACTIVITY_READ = "activity:read"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A key to the API that a person made for a program. The key itself is shown once and never stored."""
+
+    id: int
+    user_id: int
+    name: str
+    scopes: frozenset[Scope]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     id: int
@@ -38,3 +83,8 @@ class Account:
     language: str = "auto"
     """`auto` is the browser's."""
     is_active: bool = True
+    time_zone: str = "auto"
+    """An IANA name, or `auto` for the browser's."""
+    must_change_password: bool = False
+    """Somebody else chose it; nothing else can be done until its owner chose another."""
+    revision: int = 0

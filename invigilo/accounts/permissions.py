@@ -6,9 +6,11 @@ existence is theirs to know. An administrator without the right to proctor sees 
 
 from __future__ import annotations
 
-from invigilo.accounts.model import Account, Right, Role
+from typing import Protocol, TypeVar
+
+from invigilo.accounts.model import Account, Kind, Right, Role
 from invigilo.errors import NotAllowed, NotFound
-from invigilo.exams.model import ConnectionConfiguration, Exam
+from invigilo.exams.model import Exam
 
 _EXAM_RIGHTS: dict[Role, frozenset[Right]] = {
     Role.SERVER_ADMIN: frozenset({Right.SEE}),
@@ -49,17 +51,85 @@ _REFUSALS = {
 }
 
 
-def access_configuration(
-    account: Account, configuration: ConnectionConfiguration | None
-) -> ConnectionConfiguration:
-    """A connection configuration, for those who hand out its file. Raises NotFound or NotAllowed."""
-    mine = (
-        configuration is not None
-        and account.is_active
-        and account.institution_id == configuration.institution_id
+# --- everything else that belongs to an institution ---
+
+_SEE = frozenset({Right.SEE})
+_CHANGE = frozenset({Right.SEE, Right.CHANGE})
+
+_RIGHTS: dict[Kind, dict[Role, frozenset[Right]]] = {
+    Kind.INSTITUTION: {
+        Role.SERVER_ADMIN: _CHANGE,
+        Role.INSTITUTION_ADMIN: _CHANGE,
+        Role.EXAM_ADMIN: _SEE,
+        Role.AUDITOR: _SEE,
+    },
+    Kind.USER: {
+        Role.SERVER_ADMIN: _CHANGE,
+        Role.INSTITUTION_ADMIN: _CHANGE,
+        Role.EXAM_ADMIN: _SEE,
+        Role.AUDITOR: _SEE,
+    },
+    Kind.TEMPLATE: {Role.INSTITUTION_ADMIN: _CHANGE, Role.EXAM_ADMIN: _CHANGE, Role.AUDITOR: _SEE},
+    Kind.CONFIGURATION: {Role.INSTITUTION_ADMIN: _SEE, Role.EXAM_ADMIN: _CHANGE, Role.AUDITOR: _SEE},
+    Kind.CONNECTION: {Role.EXAM_ADMIN: _CHANGE},
+    Kind.SERVICE: {Role.INSTITUTION_ADMIN: _CHANGE, Role.EXAM_ADMIN: _CHANGE, Role.AUDITOR: _SEE},
+    Kind.ACTIVITY: {
+        Role.SERVER_ADMIN: _SEE,
+        Role.INSTITUTION_ADMIN: _SEE,
+        Role.EXAM_ADMIN: _SEE,
+        Role.AUDITOR: _SEE,
+    },
+}
+
+_NAMES = {
+    Kind.INSTITUTION: "institution",
+    Kind.USER: "person",
+    Kind.TEMPLATE: "exam template",
+    Kind.CONFIGURATION: "exam configuration",
+    Kind.CONNECTION: "connection configuration",
+    Kind.SERVICE: "meeting service",
+    Kind.ACTIVITY: "record",
+}
+
+
+class _OfInstitution(Protocol):
+    @property
+    def institution_id(self) -> int | None: ...
+
+
+T = TypeVar("T", bound=_OfInstitution)
+
+
+def rights_in(account: Account, kind: Kind) -> frozenset[Right]:
+    """What this person may do with things of a kind in their own institution; a server administrator: in all."""
+    return _RIGHTS[kind].get(account.role, frozenset()) if account.is_active else frozenset()
+
+
+def require(account: Account, kind: Kind, right: Right) -> None:
+    """For lists and for making something new. Raises NotAllowed."""
+    if right not in rights_in(account, kind):
+        raise NotAllowed(_refusal(kind, right))
+
+
+def access(account: Account, kind: Kind, thing: T | None, right: Right) -> T:
+    """One thing of an institution, if this person has the right. Raises NotFound or NotAllowed."""
+    may_know = thing is not None and (
+        account.role is Role.SERVER_ADMIN or account.institution_id == thing.institution_id
     )
-    if configuration is None or not mine:
-        raise NotFound("There is no such connection configuration.")
-    if account.role is not Role.EXAM_ADMIN:
-        raise NotAllowed("Connection files are handed out by exam administrators.")
-    return configuration
+    rights = rights_in(account, kind)
+    if thing is None or not may_know or (account.role is Role.SERVER_ADMIN and not rights):
+        raise NotFound(f"There is no such {_NAMES[kind]}.")
+    if right not in rights:
+        raise NotAllowed(_refusal(kind, right))
+    return thing
+
+
+def institution_of(account: Account) -> int | None:
+    """Whose things lists show: this person's institution's; None, for a server administrator, is everybody's."""
+    return None if account.role is Role.SERVER_ADMIN else account.institution_id
+
+
+def _refusal(kind: Kind, right: Right) -> str:
+    who = [role.value.replace("_", " ") for role, rights in _RIGHTS[kind].items() if right in rights]
+    deed = "Changing" if right is Right.CHANGE else "Seeing"
+    return f"{deed} a {_NAMES[kind]} is for: {', '.join(who)}. Ask one of them."

@@ -2,7 +2,8 @@
 
 Small tables, read whole: at start, when a change is announced, and every few seconds besides, because `invigilo apply` may
 run in another process that cannot announce anything to a server on SQLite. So a change is in force everywhere within
-`REFRESH`, far inside the minute the protocol allows (seb-client-api.md §9, 9).
+`REFRESH`, far inside the minute the protocol allows (seb-client-api.md §9, 9). Whoever changes what stands here calls
+`directory_changed` in the same transaction: by the number it counts up others know whether to read at all.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ from datetime import datetime, timedelta
 
 from invigilo.clock import Clock
 from invigilo.errors import NotFound
-from invigilo.exams.model import ConnectionConfiguration, Exam
+from invigilo.exams.model import Candidate, ConnectionConfiguration, Exam
 from invigilo.storage.queries import exams as exam_queries
-from invigilo.storage.work import WorkFactory
+from invigilo.storage.work import Work, WorkFactory
 
 REFRESH = timedelta(seconds=3)
 TOPIC = "directory"
+
+
+async def directory_changed(w: Work) -> None:
+    """Note, in the transaction of the change, that exams, rosters or connection configurations are not as they were."""
+    await exam_queries.count_up_directory(w.db)
+    w.announce(TOPIC, None)
 
 
 class Directory:
@@ -31,21 +38,46 @@ class Directory:
         """Encrypted client secrets by configuration id."""
         self.by_client_id: dict[str, ConnectionConfiguration] = {}
         self.institutions: dict[int, str] = {}
+        self.rosters: dict[int, dict[str, Candidate]] = {}
+        """Of the exams that are not over: by exam, and by the LMS's user id."""
         self.loaded_at: datetime | None = None
+        self._revision = -1
+
+    async def follow(self) -> bool:
+        """Read everything again if somebody changed something; returns whether anything differs."""
+        async with self._reading() as w:
+            revision = await exam_queries.directory_revision(w.db)
+        if revision != self._revision:
+            return await self.reload()
+        self.loaded_at = self._clock.now()
+        return False
 
     async def reload(self) -> bool:
         """Read everything again; returns whether anything differs."""
+        now = self._clock.now()
         async with self._reading() as w:
+            revision = await exam_queries.directory_revision(w.db)
             exams = {exam.id: exam for exam in await exam_queries.all_exams(w.db)}
             configurations = await exam_queries.all_configurations(w.db)
-            self.institutions = await exam_queries.institution_names(w.db)
-        before = (self.exams, self.configurations)
+            institutions = await exam_queries.institution_names(w.db)
+            current = [exam.id for exam in exams.values() if exam.closes_at > now]
+            rosters = await exam_queries.rosters(w.db, current)
+        before = (self.exams, self.configurations, self.rosters)
+        self._revision = revision
+        self.institutions = institutions
+        self.rosters = rosters
         self.exams = exams
         self.configurations = {configuration.id: configuration for configuration, _ in configurations}
         self.secrets = {configuration.id: secret for configuration, secret in configurations}
         self.by_client_id = {configuration.client_id: configuration for configuration, _ in configurations}
         self.loaded_at = self._clock.now()
-        return before != (self.exams, self.configurations)
+        return before != (self.exams, self.configurations, self.rosters)
+
+    def candidate(self, exam_id: int | None, user_id: str | None) -> Candidate | None:
+        """The roster's line for what a client sent as user; None where there is no roster or nobody of that id."""
+        if exam_id is None or user_id is None:
+            return None
+        return self.rosters.get(exam_id, {}).get(user_id)
 
     def exam(self, exam_id: int) -> Exam:
         """The exam, or NotFound."""

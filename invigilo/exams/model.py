@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -14,11 +14,22 @@ class Service(StrEnum):
 
 
 class ExamState(StrEnum):
-    """By the clock, unless somebody ended the exam by hand."""
+    """By the clock, unless somebody said otherwise: a test run opens it early, ending and archiving close it."""
 
     UPCOMING = "upcoming"
+    TEST_RUN = "test_run"
     RUNNING = "running"
     FINISHED = "finished"
+    ARCHIVED = "archived"
+
+
+class ProctoringFeature(StrEnum):
+    """What proctors may do in an exam beyond watching its collecting rooms (live-proctoring.md §2.4)."""
+
+    TOWN_HALL = "town_hall"
+    ONE_TO_ONE = "one_to_one"
+    BROADCAST = "broadcast"
+    CHAT = "chat"
 
 
 class JoinBy(StrEnum):
@@ -40,6 +51,9 @@ class ProctoringSettings:
     service: Service = Service.BUILTIN
     collecting_room_size: int | None = 20
     join_by: JoinBy = JoinBy.PAGE
+    features: frozenset[ProctoringFeature] = frozenset(ProctoringFeature)
+    definition_id: int | None = None
+    """The service definition with address and credentials; None for built-in rooms, which need none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +71,56 @@ class Exam:
     """When somebody ended it by hand; later than that it is finished whatever the clock says."""
     supporters: frozenset[int] = frozenset()
     proctoring: ProctoringSettings = field(default_factory=ProctoringSettings)
+    description: str = ""
+    time_zone: str = "UTC"
+    """IANA name: in which zone the exam office thinks of this exam. Start and end are instants all the same."""
+    test_run_since: datetime | None = None
+    archived_at: datetime | None = None
+    longest_extra: timedelta = timedelta()
+    """The most extra time of anybody on the roster: for that long after the end the exam stays open."""
+    configuration_id: int | None = None
+    configuration_version: int | None = None
+    """The published version whose settings clients get."""
+    settings_revision: int = 0
+    """Counts up with every other file for clients."""
+    config_key: str | None = None
+    has_quit_password: bool = False
+    unproven_accepted_at: datetime | None = None
+    revision: int = 0
+    """Counts up with every change; who saves an older one is told."""
+
+    @property
+    def closes_at(self) -> datetime:
+        """When the last candidate's time is over."""
+        return self.ends_at + self.longest_extra
 
     def state_at(self, now: datetime) -> ExamState:
+        if self.archived_at is not None and self.archived_at <= now:
+            return ExamState.ARCHIVED
         if self.ended_at is not None and self.ended_at <= now:
             return ExamState.FINISHED
-        if now < self.starts_at:
-            return ExamState.UPCOMING
-        return ExamState.RUNNING if now < self.ends_at else ExamState.FINISHED
+        if now >= self.closes_at:
+            return ExamState.FINISHED
+        if now >= self.starts_at:
+            return ExamState.RUNNING
+        is_tested = self.test_run_since is not None and self.test_run_since <= now
+        return ExamState.TEST_RUN if is_tested else ExamState.UPCOMING
 
     def is_running(self, now: datetime) -> bool:
-        return self.state_at(now) is ExamState.RUNNING
+        """Whether clients may connect: in its time, or in a test run before it."""
+        return self.state_at(now) in {ExamState.RUNNING, ExamState.TEST_RUN}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One line of an exam's roster. `user_id` is what the LMS calls the person, and what clients send."""
+
+    id: int
+    exam_id: int
+    user_id: str
+    name: str
+    group: str = ""
+    extra_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +133,11 @@ class ConnectionConfiguration:
     client_id: str
     ping_interval_ms: int
     is_active: bool
+    purpose: str = "start"
+    """`start` an exam with the file, or `configure` the client with it."""
+    only_exams: frozenset[int] | None = None
+    """The exams its clients are offered; None is every running one of the institution."""
+    revision: int = 0
+
+    def offers(self, exam_id: int) -> bool:
+        return self.only_exams is None or exam_id in self.only_exams

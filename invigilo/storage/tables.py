@@ -3,9 +3,14 @@
 Times are integers: milliseconds since the Unix epoch, UTC. One unit everywhere, exact on SQLite and PostgreSQL alike,
 and what the hot path already has in its hand. What grants something is stored only as its SHA-256 (`*_hash`); what must
 be shown or sent again is stored encrypted (`*_encrypted`).
+
+Columns that joined an old table later refer to others without a foreign key: SQLite would need the old table made anew for
+it, and dropping the old one would take along, by cascade, what hangs on it. The services refuse to delete what is in use.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -54,6 +59,8 @@ installation = Table(
     Column("id", Integer, primary_key=True),
     Column("key_check", Text, nullable=False),
     Column("secret_key", Text),
+    # Counts up with every change of what the directory holds: a node reads everything again only when it differs.
+    Column("directory_revision", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Ms, nullable=False),
     CheckConstraint("id = 1", name="only_one"),
 )
@@ -63,6 +70,8 @@ institutions = Table(
     metadata,
     _id(),
     Column("name", String(255), nullable=False, unique=True),
+    Column("time_zone", String(64), nullable=False, server_default="UTC"),
+    Column("revision", Integer, nullable=False, server_default="0"),
     Column("created_at", Ms, nullable=False),
 )
 
@@ -76,8 +85,13 @@ users = Table(
     Column("role", String(32), nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("language", String(8), nullable=False, server_default="auto"),
+    Column("time_zone", String(64), nullable=False, server_default="auto"),
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    # Set when somebody else chose the password: its owner chooses another one at the next sign-in.
+    Column("must_change_password", Boolean, nullable=False, server_default=text("false")),
+    Column("revision", Integer, nullable=False, server_default="0"),
     Column("created_at", Ms, nullable=False),
+    Index("ix_users_institution_id", "institution_id", "username"),
 )
 
 sessions = Table(
@@ -98,25 +112,160 @@ sign_in_links = Table(
     Column("expires_at", Ms, nullable=False),
 )
 
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    _id(),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    _ref("user_id", "users.id"),
+    Column("name", String(255), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", Ms, nullable=False),
+    Column("expires_at", Ms, nullable=False),
+    Column("last_used_at", Ms),
+    Index("ix_api_tokens_user_id", "user_id"),
+)
+
+# What clients load for an exam: a draft that is edited, and the numbered versions that were published of it.
+exam_configurations = Table(
+    "exam_configurations",
+    metadata,
+    _id(),
+    _ref("institution_id", "institutions.id"),
+    Column("name", String(255), nullable=False),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    # A template is edited like any other, assigned to no exam, and what new configurations start from.
+    Column("is_template", Boolean, nullable=False, server_default=text("false")),
+    _ref("template_id", "exam_configurations.id", nullable=True, ondelete="SET NULL"),
+    Column("draft", JSON, nullable=False),
+    Column("draft_revision", Integer, nullable=False, server_default="0"),
+    Column("published_version", Integer),
+    Column("created_at", Ms, nullable=False),
+    Column("changed_at", Ms, nullable=False),
+    UniqueConstraint("institution_id", "name", name="uq_exam_configurations_institution_name"),
+)
+
+configuration_versions = Table(
+    "configuration_versions",
+    metadata,
+    Column(
+        "configuration_id", Id, ForeignKey("exam_configurations.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("values", JSON, nullable=False),
+    Column("settings", LargeBinary, nullable=False),
+    Column("config_key", String(64), nullable=False),
+    Column("note", Text, nullable=False, server_default=text("''")),
+    Column("published_at", Ms, nullable=False),
+    Column("published_by", String(255), nullable=False),
+)
+
+configuration_changes = Table(
+    "configuration_changes",
+    metadata,
+    _id(),
+    _ref("configuration_id", "exam_configurations.id"),
+    Column("at", Ms, nullable=False),
+    Column("user_id", Id),
+    Column("actor", String(255), nullable=False),
+    # Where in the values (`quitURL`, `proxies.HTTPPort`, `permittedProcesses[2].executable`); passwords without value.
+    Column("path", String(255), nullable=False),
+    Column("before", JSON),
+    Column("after", JSON),
+    # The draft's revision this change made, and the version it was published in; None while it is a draft.
+    Column("draft_revision", Integer, nullable=False),
+    Column("version", Integer),
+    Index("ix_configuration_changes_configuration_id", "configuration_id", "id"),
+)
+
+service_definitions = Table(
+    "service_definitions",
+    metadata,
+    _id(),
+    _ref("institution_id", "institutions.id"),
+    Column("name", String(255), nullable=False),
+    Column("service", String(32), nullable=False),
+    Column("values", JSON, nullable=False),
+    Column("secrets_encrypted", JSON, nullable=False),
+    # The last proof: its steps as the dialog showed them, of these very values and secrets.
+    Column("proof", JSON),
+    Column("proved_at", Ms),
+    Column("is_proven", Boolean, nullable=False, server_default=text("false")),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("created_at", Ms, nullable=False),
+    UniqueConstraint("institution_id", "name", name="uq_service_definitions_institution_name"),
+)
+
+
+ALL_FEATURES = '["town_hall", "one_to_one", "broadcast", "chat"]'
+
+
+def _proctoring() -> list[Column[Any]]:
+    """How an exam is proctored; a template carries the same, to be copied."""
+    return [
+        Column("proctoring_enabled", Boolean, nullable=False, server_default=text("false")),
+        Column("service", String(32), nullable=False, server_default="builtin"),
+        Column("service_definition_id", Id),
+        Column("collecting_room_size", Integer),
+        Column("join_by", String(16), nullable=False, server_default="page"),
+        Column("features", JSON, nullable=False, server_default=ALL_FEATURES),
+    ]
+
+
+exam_templates = Table(
+    "exam_templates",
+    metadata,
+    _id(),
+    _ref("institution_id", "institutions.id"),
+    Column("name", String(255), nullable=False),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    Column("configuration_id", Id),
+    Column("quit_password_encrypted", Text),
+    *_proctoring(),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("created_at", Ms, nullable=False),
+    UniqueConstraint("institution_id", "name", name="uq_exam_templates_institution_name"),
+)
+
+exam_template_supporters = Table(
+    "exam_template_supporters",
+    metadata,
+    Column("template_id", Id, ForeignKey("exam_templates.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+)
+
 exams = Table(
     "exams",
     metadata,
     _id(),
     _ref("institution_id", "institutions.id"),
     Column("name", String(255), nullable=False),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    Column("time_zone", String(64), nullable=False, server_default="UTC"),
     Column("starts_at", Ms, nullable=False),
     Column("ends_at", Ms, nullable=False),
+    Column("test_run_since", Ms),
     Column("ended_at", Ms),
+    Column("archived_at", Ms),
     Column("url", Text, nullable=False),
     Column("salt", String(32), nullable=False),
     Column("browser_exam_key", String(64)),
-    Column("proctoring_enabled", Boolean, nullable=False, server_default=text("false")),
-    Column("service", String(32), nullable=False, server_default="builtin"),
-    Column("collecting_room_size", Integer),
-    Column("join_by", String(16), nullable=False, server_default="page"),
+    Column("quit_password_encrypted", Text),
+    *_proctoring(),
+    # Somebody enabled proctoring although the service is not proven, and said so: when, and who.
+    Column("unproven_accepted_at", Ms),
+    Column("unproven_accepted_by", String(255)),
+    # The assigned configuration and the version of it that clients get; later versions wait for somebody to say so.
+    Column("configuration_id", Id),
+    Column("configuration_version", Integer),
+    # The file clients get, and what is computed from it. `settings_revision` counts up with every other file.
     Column("settings", LargeBinary),
     Column("config_key", String(64)),
+    Column("settings_revision", Integer, nullable=False, server_default="0"),
+    Column("revision", Integer, nullable=False, server_default="0"),
     Column("created_at", Ms, nullable=False),
+    Index("ix_exams_institution_id", "institution_id", "starts_at"),
+    Index("ix_exams_archived_at", "archived_at"),
     UniqueConstraint("institution_id", "name", name="uq_exams_institution_name"),
     CheckConstraint("collecting_room_size IS NULL OR collecting_room_size > 0", name="room_size_positive"),
     CheckConstraint("ends_at > starts_at", name="ends_after_start"),
@@ -129,6 +278,19 @@ exam_supporters = Table(
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
 )
 
+candidates = Table(
+    "candidates",
+    metadata,
+    _id(),
+    _ref("exam_id", "exams.id"),
+    Column("user_id", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("group_name", String(255), nullable=False, server_default=text("''")),
+    Column("extra_minutes", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("exam_id", "user_id", name="uq_candidates_exam_user"),
+    CheckConstraint("extra_minutes >= 0", name="extra_not_negative"),
+)
+
 connection_configurations = Table(
     "connection_configurations",
     metadata,
@@ -139,8 +301,52 @@ connection_configurations = Table(
     Column("client_secret_encrypted", Text, nullable=False),
     Column("ping_interval_ms", Integer, nullable=False, server_default="1000"),
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    Column("purpose", String(16), nullable=False, server_default="start"),
+    Column("encryption", String(16), nullable=False, server_default="none"),
+    Column("password_encrypted", Text),
+    Column("certificate", Text),
+    Column("quit_password_hash", String(64), nullable=False, server_default=text("''")),
+    # Offered by clients that cannot reach us while connecting; no address: no fallback.
+    Column("fallback_url", Text),
+    Column("fallback_timeout_ms", Integer, nullable=False, server_default="30000"),
+    Column("fallback_attempts", Integer, nullable=False, server_default="5"),
+    Column("fallback_interval_ms", Integer, nullable=False, server_default="2000"),
+    Column("fallback_password_hash", String(64), nullable=False, server_default=text("''")),
+    # Only the exams of `connection_configuration_exams` are offered to its clients.
+    Column("is_limited", Boolean, nullable=False, server_default=text("false")),
+    Column("handed_out_at", Ms),
+    Column("revoked_at", Ms),
+    Column("revision", Integer, nullable=False, server_default="0"),
     Column("created_at", Ms, nullable=False),
     UniqueConstraint("institution_id", "name", name="uq_connection_configurations_institution_name"),
+)
+
+connection_configuration_exams = Table(
+    "connection_configuration_exams",
+    metadata,
+    Column(
+        "configuration_id",
+        Id,
+        ForeignKey(
+            "connection_configurations.id",
+            ondelete="CASCADE",
+            name="fk_connection_configuration_exams_configuration",  # the usual name is too long for PostgreSQL
+        ),
+        primary_key=True,
+    ),
+    Column("exam_id", Id, ForeignKey("exams.id", ondelete="CASCADE"), primary_key=True),
+)
+
+# An address under which SEB itself fetches a connection file (`sebs://…`): whoever has it has the file.
+connection_links = Table(
+    "connection_links",
+    metadata,
+    _id(),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    _ref("configuration_id", "connection_configurations.id"),
+    Column("created_at", Ms, nullable=False),
+    Column("expires_at", Ms, nullable=False),
+    Column("created_by", String(255), nullable=False),
 )
 
 access_tokens = Table(
@@ -311,4 +517,5 @@ activity = Table(
     Column("room_id", Id),
     Column("detail", JSON, nullable=False),
     Index("ix_activity_exam_id", "exam_id", "id"),
+    Index("ix_activity_institution_id", "institution_id", "id"),
 )

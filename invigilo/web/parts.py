@@ -12,6 +12,7 @@ from litestar.di import NamedDependency
 
 from invigilo.accounts.model import Account
 from invigilo.accounts.service import Accounts
+from invigilo.accounts.tokens import ApiTokens
 from invigilo.clock import Clock
 from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
@@ -35,6 +36,7 @@ class Site:
     """The parts that handlers use."""
 
     accounts: Accounts
+    tokens: ApiTokens
     connections: Connections
     rooms: Rooms
     directory: Directory

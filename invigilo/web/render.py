@@ -12,12 +12,15 @@ from litestar import MediaType, Request, Response
 from litestar.utils.scope.state import ScopeState
 from markupsafe import Markup
 
-from invigilo.web.catalogue import Catalogue
+from invigilo.errors import Problem
+from invigilo.web.catalogue import FALLBACK, Catalogue
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
 LANGUAGES = ("en", "de")
 LANGUAGE_COOKIE = "invigilo_language"
+DONE_COOKIE = "invigilo_done"
+"""Carries a message key over one redirect; the page that shows it drops it."""
 LANGUAGE_STAYS = 365 * 86_400  # seconds
 
 PAGE_HEADERS = {
@@ -84,6 +87,13 @@ class Renderer:
             page=page, t=t, static=static_address, csrf_input=csrf_input, language=language
         )
 
+    def problem_text(self, language: str, problem: Problem) -> str:
+        """A problem in the reader's language: English stands at the rule itself, other languages in the catalogue."""
+        key = f"problem.{problem.code}"
+        if language != FALLBACK and key in self.catalogue.texts.get(language, {}):
+            return self.catalogue.text(language, key, **problem.values)
+        return problem.message
+
     def language_of(self, request: Request[Any, Any, Any], preferred: str | None = None) -> str:
         """`?lang=` first, then what was asked before in this browser, then the account's, then the browser's own."""
         for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE), preferred):
@@ -98,6 +108,8 @@ class Renderer:
         response = Response(
             body, status_code=status, media_type=MediaType.HTML, headers=page_headers(request)
         )
+        if DONE_COOKIE in request.cookies:
+            response.delete_cookie(DONE_COOKIE, path="/")
         if request.query_params.get("lang") == language:
             response.set_cookie(LANGUAGE_COOKIE, language, max_age=LANGUAGE_STAYS, path="/", samesite="lax")
         return response

@@ -17,9 +17,15 @@ from litestar import Litestar, MediaType, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, SerializationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components
 from litestar.types import Receive, Scope, Send
 
+from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web.api import tokens as api_tokens
+from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
 from invigilo.web.pages.views import ErrorPage
 from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
@@ -27,6 +33,9 @@ from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, 
 log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
+
+API_HANDLERS = [*api_tokens.handlers]
+"""Everything under `/api/v1`."""
 
 
 def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextManager[None]]) -> Front:
@@ -47,6 +56,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *candidate.handlers,
             *connection_files.handlers,
             *operation.handlers,
+            api_router(API_HANDLERS),
         ],
         dependencies={
             "site": Provide(provide_site, sync_to_thread=False),
@@ -62,7 +72,14 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
         lifespan=[life],
         request_max_body_size=FORM_LIMIT,
         logging_config=None,
-        openapi_config=None,
+        include_in_schema=False,
+        openapi_config=OpenAPIConfig(
+            title="Invigilo",
+            version=__version__,
+            path="/api",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            components=Components(security_schemes=SECURITY),  # type: ignore[arg-type]
+        ),
         debug=False,
     )
     return Front(pages)

@@ -25,36 +25,10 @@ from tests.web.people import (
     sign_in,
     visitor,
 )
+from tests.web.rights import OTHERS, PEOPLE, SIGNED_IN, Rule, all_rules
+from tests.web.rights import rule as _rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-PEOPLE = {
-    "nobody": "nobody is signed in",
-    "ada": "exam supporter of this exam",
-    "bea": "exam supporter of another exam of this institution",
-    "grace": "exam administrator of this institution",
-    "ines": "institution administrator of this institution",
-    "aude": "auditor of this institution",
-    "root": "server administrator",
-    "other-ada": "exam supporter of another institution",
-    "other-grace": "exam administrator of another institution",
-    "other-ines": "institution administrator of another institution",
-    "other-aude": "auditor of another institution",
-}
-SIGNED_IN = [name for name in PEOPLE if name != "nobody"]
-OTHERS = [name for name in PEOPLE if name.startswith("other-")]
-
-Rule = dict[str, str]
-"""Person → `ok`, `sign in`, `refused` (known, not allowed) or `hidden` (as if it did not exist)."""
-
-
-def _rule(**outcomes: list[str]) -> Rule:
-    rule = {"nobody": "sign in"}
-    for outcome, names in outcomes.items():
-        rule |= dict.fromkeys(names, outcome)
-    assert rule.keys() == PEOPLE.keys()
-    return rule
-
 
 EVERYBODY = dict.fromkeys(PEOPLE, "ok")
 ANY_ACCOUNT = _rule(ok=SIGNED_IN)
@@ -91,6 +65,9 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/healthz"): EVERYBODY,
     ("GET", "/readyz"): EVERYBODY,
     ("GET", "/metrics"): EVERYBODY,
+    ("GET", "/api/openapi.json"): EVERYBODY,
+    ("GET", "/api"): EVERYBODY,  # the same
+    ("GET", "/api/{path}"): EVERYBODY,  # nothing
     ("GET", "/static/{version}/{name}"): EVERYBODY,
 }
 STATUS = {"sign in": 401, "refused": 403, "hidden": 404}
@@ -141,7 +118,9 @@ def _routes(server: Server) -> set[tuple[str, str]]:
 
 
 async def test_every_route_has_a_rule(site: Site) -> None:
-    assert _routes(site.server) == RULES.keys()
+    routes, ruled = _routes(site.server), RULES.keys() | all_rules().keys()
+    assert routes - ruled == set(), "these have no rule"
+    assert ruled - routes == set(), "these rules have no route"
 
 
 async def test_options_tell_nothing(site: Site) -> None:
@@ -307,7 +286,7 @@ async def test_no_page_and_no_message_shows_a_secret(site: Site) -> None:
     secrets = [b"0123456789abcdef", candidate.key.encode(), candidate.wire.token.encode()]
     browser = site.people["grace"]
     for method, path in RULES:
-        if method == "GET" and not path.startswith("/e/"):
+        if method == "GET" and not path.startswith(("/e/", "/static/")):
             body = (await browser.get(_fill(site, path, candidate), accept="text/html")).body
             assert [secret for secret in secrets if secret in body] == [], path
     socket = f"/monitoring/{site.exam_id}/socket"

@@ -11,7 +11,7 @@ from invigilo.accounts.model import Account, Role
 from invigilo.storage.tables import sessions, sign_in_links, users
 
 
-def _account(row: Row[Any]) -> Account:
+def account_of(row: Row[Any]) -> Account:
     return Account(
         id=row.id,
         institution_id=row.institution_id,
@@ -20,17 +20,20 @@ def _account(row: Row[Any]) -> Account:
         role=Role(row.role),
         language=row.language,
         is_active=row.is_active,
+        time_zone=row.time_zone,
+        must_change_password=row.must_change_password,
+        revision=row.revision,
     )
 
 
 async def by_username(db: AsyncConnection, username: str) -> tuple[Account, str] | None:
     """The person and the password's hash."""
     row = (await db.execute(select(users).where(users.c.username == username))).one_or_none()
-    return None if row is None else (_account(row), row.password_hash)
+    return None if row is None else (account_of(row), row.password_hash)
 
 
 async def all_accounts(db: AsyncConnection) -> list[Account]:
-    return [_account(row) for row in await db.execute(select(users).order_by(users.c.username))]
+    return [account_of(row) for row in await db.execute(select(users).order_by(users.c.username))]
 
 
 async def add(db: AsyncConnection, **values: Any) -> int:
@@ -58,7 +61,7 @@ async def by_session(db: AsyncConnection, token_hash: str, now: int) -> Account 
         .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > now, users.c.is_active)
     )
     row = (await db.execute(query)).one_or_none()
-    return None if row is None else _account(row)
+    return None if row is None else account_of(row)
 
 
 async def end_session(db: AsyncConnection, token_hash: str) -> None:
@@ -89,4 +92,4 @@ async def by_link(db: AsyncConnection, token_hash: str, now: int) -> tuple[Accou
         .where(sign_in_links.c.token_hash == token_hash, sign_in_links.c.expires_at > now, users.c.is_active)
     )
     row = (await db.execute(query)).one_or_none()
-    return None if row is None else (_account(row), row.path)
+    return None if row is None else (account_of(row), row.path)

@@ -2,35 +2,101 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
+from datetime import timedelta
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.clock import from_ms
-from invigilo.exams.model import ConnectionConfiguration, Exam, JoinBy, ProctoringSettings, Service
+from invigilo.exams.model import (
+    Candidate,
+    ConnectionConfiguration,
+    Exam,
+    JoinBy,
+    ProctoringFeature,
+    ProctoringSettings,
+    Service,
+)
 from invigilo.storage.tables import (
     access_tokens,
+    candidates,
+    connection_configuration_exams,
     connection_configurations,
     exam_supporters,
     exams,
+    installation,
     institutions,
 )
 
+AT_ONCE = 500  # rows made into objects before others get a turn: ten thousand exams must not hold up a ping
+
+EXAM_COLUMNS = [c for c in exams.c if c.name != "settings"]
+"""Everything of an exam but the file for clients, which is large."""
+
+
+async def directory_revision(db: AsyncConnection) -> int:
+    """Counts up with every change of what the directory holds; 0 in a database without installation row."""
+    return (await db.execute(select(installation.c.directory_revision))).scalar_one_or_none() or 0
+
+
+async def count_up_directory(db: AsyncConnection) -> None:
+    revision = installation.c.directory_revision
+    await db.execute(update(installation).values(directory_revision=revision + 1))
+
 
 async def all_exams(db: AsyncConnection) -> list[Exam]:
-    """Every exam with its supporters: small tables, read whole into the directory."""
+    """Every exam that is not archived, with its supporters, read whole into the directory."""
     supporters: dict[int, set[int]] = defaultdict(set)
     for row in await db.execute(select(exam_supporters.c.exam_id, exam_supporters.c.user_id)):
         supporters[row.exam_id].add(row.user_id)
-    columns = [c for c in exams.c if c.name != "settings"]
-    return [
-        _exam(row, frozenset(supporters[row.id]))
-        for row in await db.execute(select(*columns).order_by(exams.c.id))
-    ]
+    query = select(candidates.c.exam_id, func.max(candidates.c.extra_minutes).label("most"))
+    extra = {row.exam_id: row.most for row in await db.execute(query.group_by(candidates.c.exam_id))}
+    found: list[Exam] = []
+    query = select(*EXAM_COLUMNS).where(exams.c.archived_at.is_(None)).order_by(exams.c.id)
+    for number, row in enumerate((await db.execute(query)).all(), 1):
+        found.append(exam_of(row, frozenset(supporters.get(row.id, ())), extra.get(row.id, 0)))
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return found
 
 
-def _exam(row: Row[tuple[object, ...]], supporters: frozenset[int]) -> Exam:
+async def exam_by_id(db: AsyncConnection, exam_id: int) -> Exam | None:
+    """One exam, archived ones too."""
+    row = (await db.execute(select(*EXAM_COLUMNS).where(exams.c.id == exam_id))).one_or_none()
+    if row is None:
+        return None
+    query = select(exam_supporters.c.user_id).where(exam_supporters.c.exam_id == exam_id)
+    supporters = frozenset((await db.execute(query)).scalars())
+    query = select(func.max(candidates.c.extra_minutes)).where(candidates.c.exam_id == exam_id)
+    return exam_of(row, supporters, (await db.execute(query)).scalar_one() or 0)
+
+
+async def rosters(db: AsyncConnection, exam_ids: list[int]) -> dict[int, dict[str, Candidate]]:
+    """By exam and by the LMS's user id."""
+    found: dict[int, dict[str, Candidate]] = {}
+    if not exam_ids:
+        return found
+    rows = await db.execute(select(candidates).where(candidates.c.exam_id.in_(exam_ids)))
+    for row in rows:
+        found.setdefault(row.exam_id, {})[row.user_id] = candidate_of(row)
+    return found
+
+
+def candidate_of(row: Row[tuple[object, ...]]) -> Candidate:
+    return Candidate(
+        id=row.id,
+        exam_id=row.exam_id,
+        user_id=row.user_id,
+        name=row.name,
+        group=row.group_name,
+        extra_minutes=row.extra_minutes,
+    )
+
+
+def exam_of(row: Row[tuple[object, ...]], supporters: frozenset[int], extra_minutes: int = 0) -> Exam:
+    """From a row of EXAM_COLUMNS."""
     return Exam(
         id=row.id,
         institution_id=row.institution_id,
@@ -47,13 +113,30 @@ def _exam(row: Row[tuple[object, ...]], supporters: frozenset[int]) -> Exam:
             service=Service(row.service),
             collecting_room_size=row.collecting_room_size,
             join_by=JoinBy(row.join_by),
+            features=frozenset(ProctoringFeature(one) for one in row.features),
+            definition_id=row.service_definition_id,
         ),
+        description=row.description,
+        time_zone=row.time_zone,
+        test_run_since=None if row.test_run_since is None else from_ms(row.test_run_since),
+        archived_at=None if row.archived_at is None else from_ms(row.archived_at),
+        longest_extra=timedelta(minutes=extra_minutes),
+        configuration_id=row.configuration_id,
+        configuration_version=row.configuration_version,
+        settings_revision=row.settings_revision,
+        config_key=row.config_key,
+        has_quit_password=row.quit_password_encrypted is not None,
+        unproven_accepted_at=None if row.unproven_accepted_at is None else from_ms(row.unproven_accepted_at),
+        revision=row.revision,
     )
 
 
 async def all_configurations(db: AsyncConnection) -> list[tuple[ConnectionConfiguration, str]]:
     """Every connection configuration with its encrypted secret."""
     table = connection_configurations
+    limits: dict[int, set[int]] = defaultdict(set)
+    for row in await db.execute(select(connection_configuration_exams)):
+        limits[row.configuration_id].add(row.exam_id)
     return [
         (
             ConnectionConfiguration(
@@ -62,7 +145,10 @@ async def all_configurations(db: AsyncConnection) -> list[tuple[ConnectionConfig
                 name=row.name,
                 client_id=row.client_id,
                 ping_interval_ms=row.ping_interval_ms,
-                is_active=row.is_active,
+                is_active=row.is_active and row.revoked_at is None,
+                purpose=row.purpose,
+                only_exams=frozenset(limits[row.id]) if row.is_limited else None,
+                revision=row.revision,
             ),
             row.client_secret_encrypted,
         )

@@ -11,23 +11,22 @@ from litestar import Response, get, post
 from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath
 
-from invigilo.accounts.model import Role
-from invigilo.accounts.permissions import access_configuration
+from invigilo.accounts.model import Kind, Right
+from invigilo.accounts.permissions import access, require
 from invigilo.activity.service import record
-from invigilo.errors import BadInput, NotAllowed
+from invigilo.errors import BadInput
 from invigilo.exam_api.wire import DISCOVERY
 from invigilo.sebconfig.connection_file import ConnectionFile, connection_file_bytes
 from invigilo.sebconfig.container import Purpose
 from invigilo.settings import gives_camera
-from invigilo.web.pages.monitoring import frame_of
+from invigilo.web.frame import frame_of
 from invigilo.web.pages.views import ConfigurationCard, ConnectionFilesPage
 from invigilo.web.parts import AnyRequest, SignedIn, SiteParts
 
 
 @get("/connections")
 async def show(request: AnyRequest, site: SiteParts, account: SignedIn) -> Response[Any]:
-    if account.role is not Role.EXAM_ADMIN:
-        raise NotAllowed("Connection files are handed out by exam administrators.")
+    require(account, Kind.CONNECTION, Right.CHANGE)
     frame = frame_of(request, site, account)
     server_url = site.base_url(request.scope)
     mine = [c for c in site.directory.configurations.values() if c.institution_id == account.institution_id]
@@ -45,7 +44,8 @@ async def download(
     data: Annotated[dict[str, Any], Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Response[bytes]:
     """The .seb file, plain or encrypted with a password; for starting an exam or for configuring the client."""
-    configuration = access_configuration(account, site.directory.configurations.get(configuration_id))
+    found = site.directory.configurations.get(configuration_id)
+    configuration = access(account, Kind.CONNECTION, found, Right.CHANGE)
     if not configuration.is_active:
         raise BadInput("This connection configuration is not active; SEBs with its file would be refused.")
     password = data.get("password") or None

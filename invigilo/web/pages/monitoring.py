@@ -10,7 +10,7 @@ import structlog
 from litestar import Response, WebSocket, get, post, websocket
 from litestar.params import FromPath
 
-from invigilo.accounts.model import Account, Right, Role
+from invigilo.accounts.model import Account, Right
 from invigilo.accounts.permissions import access_exam, rights_on
 from invigilo.activity.service import record
 from invigilo.clock import to_ms
@@ -23,18 +23,14 @@ from invigilo.monitoring.wall import name_of
 from invigilo.storage.queries import connections as connection_queries
 from invigilo.storage.queries.connections import ConnectionRow
 from invigilo.storage.work import Work
-from invigilo.web.pages.views import ConnectionPage, ExamCard, ExamListPage, Frame, MonitoringPage
+from invigilo.web.frame import frame_of
+from invigilo.web.pages.views import ConnectionPage, ExamCard, ExamListPage, MonitoringPage
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts, account_of
 
 log = structlog.get_logger()
 
 EVENTS_PER_PAGE = 200
 LONGEST_MESSAGE = 300
-
-
-def frame_of(request: AnyRequest, site: Site, account: Account) -> Frame:
-    language = site.renderer.language_of(request, account.language)
-    return Frame(language, account.display_name, may_hand_out_files=account.role is Role.EXAM_ADMIN)
 
 
 def _exam(site: Site, account: Account, exam_id: int, right: Right) -> Exam:

@@ -7,12 +7,26 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Area:
+    """One entry of the bar on top; its text is `admin.area.<name>`."""
+
+    name: str
+    path: str
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """What the surrounding page needs, on every page of a signed-in person."""
 
     language: str
     person: str
-    may_hand_out_files: bool = False
+    areas: tuple[Area, ...] = ()
+    """Where this person may go, in the order of the bar on top."""
+    time_zone: str = "auto"
+    """Of the times on the page; `auto` is the browser's."""
+    done: str = ""
+    """What was just done, said once after the page that did it led here."""
 
 
 @dataclass(frozen=True, slots=True)
