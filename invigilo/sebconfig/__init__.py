@@ -7,6 +7,7 @@ Bytes in, bytes out; this room imports no other room.
     config_key.py       SEB-JSON and the Config Key
     rncryptor.py        password encryption
     container.py        a whole .seb file: gzip, prefix, password, certificate
+    values.py           what the settings editor holds, its edits and differences
     exam_settings.py    what clients load for an exam, with the keys our camera page needs
     connection_file.py  the small file that tells a client where this server is
     errors.py           why a file cannot be used
