@@ -179,6 +179,7 @@ class Code(StrEnum):
     BUILTIN_AND_MORE = "builtin_and_more"
     FILTER_BLOCKS_ALL = "filter_blocks_all"
     FILTER_EMPTY = "filter_empty"
+    FILTER_AND_PAGE = "filter_and_page"
     CONTENT_FILTER_ALONE = "content_filter_alone"
     PROXIES_IGNORED = "proxies_ignored"
     PROXY_NO_HOST = "proxy_no_host"
@@ -366,7 +367,13 @@ def _meetings(found: Mapping[str, Any]) -> Findings:
 
 
 def _camera_keys(found: Mapping[str, Any]) -> Findings:
-    """Only warnings: whatever is edited, clients get what the page needs (`exam_settings.served_settings`)."""
+    """Only warnings: whatever is edited, clients get what the page needs (`exam_settings.served_settings`).
+
+    With our page it is the page that is the start address, which the URL filter allows by itself (§3); the exam's own
+    address, opened from it, is not.
+    """
+    if found["URLFilterEnable"]:
+        yield _warning("URLFilterEnable", Code.FILTER_AND_PAGE)
     for problem in camera_problems(to_settings(found)):
         shown = str(problem.needed).lower() if isinstance(problem.needed, bool) else problem.needed
         code = f"camera_key.{problem.key}"

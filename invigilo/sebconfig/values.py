@@ -123,6 +123,11 @@ def new_configuration_values() -> Values:
     return default_values() | {"prohibitedProcesses": _prohibited_programs()}
 
 
+def completed(stored: Mapping[str, Any]) -> Values:
+    """Make values that an older version stored whole again: settings and columns added since get their default."""
+    return from_settings(to_settings(stored)).values
+
+
 def _prohibited_programs() -> list[Values]:
     table = resources.files(__package__ or "invigilo.sebconfig").joinpath("prohibited-programs.csv")
     rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8"), newline=""))
@@ -148,7 +153,7 @@ def to_settings(values: Mapping[str, Any]) -> Settings:
         for setting_id, row in editable().items()
         if setting_id != KIOSK_MODE
     }
-    mode = values.get(KIOSK_MODE)
+    mode = values.get(KIOSK_MODE, 0)
     kiosk = _KIOSK_SETTINGS[mode if mode in {0, 1} else 2]
     return plist.fit_for_file(settings | dict(zip(KIOSK_KEYS, kiosk, strict=True)) | {"sebConfigPurpose": 0})
 
@@ -518,7 +523,7 @@ def _table_differences(
 ) -> Iterator[Difference]:
     """Find the rows that stayed, so that one inserted at the top is one difference and not all of them."""
     old, new = ([json.dumps(entry, sort_keys=True) for entry in table] for table in (before, after))
-    for kind, i, i_end, j, j_end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for kind, i, i_end, j, j_end in difflib.SequenceMatcher(None, old, new).get_opcodes():
         if kind == "equal":
             continue
         pairs = min(i_end - i, j_end - j)

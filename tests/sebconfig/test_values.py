@@ -25,6 +25,7 @@ from invigilo.sebconfig.values import (
     Mistyped,
     change,
     changed_from_default,
+    completed,
     default_values,
     differences,
     editable,
@@ -209,6 +210,15 @@ def test_a_file_that_configures_clients_starts_an_exam_afterwards_and_says_so():
     imported = from_settings({"sebConfigPurpose": 1})
     assert imported.values["sebConfigPurpose"] == 0
     assert imported.converted == (Converted("sebConfigPurpose", "sebConfigPurpose", 0),)
+
+
+def test_values_stored_before_a_setting_was_known_are_made_whole():
+    stored = change(_DEFAULTS, "URLFilterRules", [{"expression": "a"}])
+    older = {key: value for key, value in stored.items() if key not in {"allowPrint", "kioskMode"}}
+    older["URLFilterRules"] = [{"expression": "a"}]
+    older["forgotten"] = 1
+    assert completed(older) == stored
+    assert completed(stored) == stored
 
 
 def test_a_new_configuration_prohibits_screen_sharing_and_chat():
