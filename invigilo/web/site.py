@@ -18,7 +18,6 @@ from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, SerializationException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components
 from litestar.types import Receive, Scope, Send
 
@@ -26,6 +25,7 @@ from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
+from invigilo.web.api.description import Description
 from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
 from invigilo.web.pages.views import ErrorPage
 from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
@@ -77,7 +77,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             title="Invigilo",
             version=__version__,
             path="/api",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            render_plugins=[Description(path="/openapi.json")],
             components=Components(security_schemes=SECURITY),  # type: ignore[arg-type]
         ),
         debug=False,
