@@ -17,7 +17,7 @@ from invigilo.errors import Unavailable
 from invigilo.exams.directory import REFRESH, TOPIC, Directory
 from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.service import CLOSED_STAYS, Connections
-from invigilo.proctoring.service import Rooms
+from invigilo.proctoring.service import SWEEP_WAITS, Rooms
 from invigilo.rtc.hub import Hub
 from invigilo.storage.queries import accounts as account_queries
 from invigilo.storage.queries import exams as exam_queries
@@ -105,7 +105,7 @@ class Jobs:
     async def _follow_rooms(self) -> None:
         """Steps at once, as rooms come up; the sweep looks at everybody, so once a second is enough."""
         await self.rooms.wait_for_work(SWEEP_EVERY)
-        await self.rooms.finish_steps()
+        await self.rooms.finish_steps(within=SWEEP_WAITS)
         await self.rooms.refresh()
         if time.monotonic() < self._next_sweep:
             return

@@ -1,4 +1,4 @@
-"""What every request needs to know about exams and connection configurations, held in memory.
+"""What every request needs to know about exams, their meeting services and connection configurations, held in memory.
 
 Small tables, read whole: at start, when a change is announced, and every few seconds besides, because `invigilo apply` may
 run in another process that cannot announce anything to a server on SQLite. So a change is in force everywhere within
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from invigilo.clock import Clock
 from invigilo.errors import NotFound
-from invigilo.exams.model import Candidate, ConnectionConfiguration, Exam
+from invigilo.exams.model import Candidate, ConnectionConfiguration, Exam, SealedDefinition
 from invigilo.storage.queries import exams as exam_queries
 from invigilo.storage.work import Work, WorkFactory
 
@@ -21,7 +21,7 @@ TOPIC = "directory"
 
 
 async def directory_changed(w: Work) -> None:
-    """Note, in the transaction of the change, that exams, rosters or connection configurations are not as they were."""
+    """Note, in the transaction of the change, that something of what the directory holds is not as it was."""
     await exam_queries.count_up_directory(w.db)
     w.announce(TOPIC, None)
 
@@ -40,6 +40,8 @@ class Directory:
         self.institutions: dict[int, str] = {}
         self.rosters: dict[int, dict[str, Candidate]] = {}
         """Of the exams that are not over: by exam, and by the LMS's user id."""
+        self.definitions: dict[int, SealedDefinition] = {}
+        """Service definitions of all institutions. Their secrets are opened only by what calls the service."""
         self.loaded_at: datetime | None = None
         self._revision = -1
 
@@ -60,18 +62,20 @@ class Directory:
             exams = {exam.id: exam for exam in await exam_queries.all_exams(w.db)}
             configurations = await exam_queries.all_configurations(w.db)
             institutions = await exam_queries.institution_names(w.db)
+            definitions = {one.id: one for one in await exam_queries.all_definitions(w.db)}
             current = [exam.id for exam in exams.values() if exam.closes_at > now]
             rosters = await exam_queries.rosters(w.db, current)
-        before = (self.exams, self.configurations, self.rosters)
+        before = (self.exams, self.configurations, self.rosters, self.definitions)
         self._revision = revision
         self.institutions = institutions
         self.rosters = rosters
+        self.definitions = definitions
         self.exams = exams
         self.configurations = {configuration.id: configuration for configuration, _ in configurations}
         self.secrets = {configuration.id: secret for configuration, secret in configurations}
         self.by_client_id = {configuration.client_id: configuration for configuration, _ in configurations}
         self.loaded_at = self._clock.now()
-        return before != (self.exams, self.configurations, self.rosters)
+        return before != (self.exams, self.configurations, self.rosters, self.definitions)
 
     def candidate(self, exam_id: int | None, user_id: str | None) -> Candidate | None:
         """The roster's line for what a client sent as user; None where there is no roster or nobody of that id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,6 +12,8 @@ class Service(StrEnum):
     """The meeting services an exam may use."""
 
     BUILTIN = "builtin"
+    JITSI = "jitsi"
+    JAAS = "jaas"
 
 
 class ExamState(StrEnum):
@@ -54,6 +57,19 @@ class ProctoringSettings:
     features: frozenset[ProctoringFeature] = frozenset(ProctoringFeature)
     definition_id: int | None = None
     """The service definition with address and credentials; None for built-in rooms, which need none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedDefinition:
+    """A service definition as meetings use it: address and account of a meeting service, its secrets still encrypted."""
+
+    id: int
+    institution_id: int
+    service: Service
+    values: Mapping[str, str]
+    sealed: Mapping[str, str] = field(repr=False)
+    """Secret → what the installation's key opens."""
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from invigilo.monitoring.instructions import InstructionQueue
+from invigilo.monitoring.meeting import MeetingFacts
 from invigilo.monitoring.model import ConnectionState, Device, Instruction, Notification
 from invigilo.storage.queries.connections import ConnectionRow
 
@@ -46,6 +47,8 @@ class PageFacts:
     watchers: int = 0
     watched_since: int | None = None
     peer_states: dict[str, str] = field(default_factory=dict[str, str])
+    meeting: str = "none"
+    """What the page says of its way into a service's meeting: a value of `meeting.PageState`."""
     last_frames_at: int | None = None
 
 
@@ -88,6 +91,7 @@ class LiveConnection:
     notification_count: int = 0
 
     page: PageFacts = field(default_factory=PageFacts)
+    meeting: MeetingFacts = field(default_factory=MeetingFacts)
     queue: InstructionQueue = field(default_factory=InstructionQueue)
     quit_wanted: bool = False
     """One SEB_QUIT is owed after a refused step on a closed connection (seb-client-api.md §2.10)."""
@@ -158,7 +162,7 @@ class LiveConnections:
         self._heard = {}
 
     def heard(self, live: LiveConnection, what: str, *, shows: bool = True) -> None:
-        """This node itself heard something of a connection: `ping`, `page` or `frames`; `shows` if a row may change."""
+        """This node itself heard of a connection: `ping`, `page`, `meeting` or `frames`; `shows` if a row may change."""
         if self._heard is not None:
             self._heard.setdefault(live.id, set()).add(what)
         if shows:
@@ -222,6 +226,8 @@ def volatile_facts(live: LiveConnection, heard: set[str]) -> dict[str, Any]:
         facts["page"] = {
             f.name: getattr(live.page, f.name) for f in fields(PageFacts) if f.name != "last_frames_at"
         }
+    if "meeting" in heard:
+        facts["meeting"] = live.meeting.as_json()
     return facts
 
 
@@ -234,5 +240,7 @@ def take_volatile_facts(live: LiveConnection, facts: dict[str, Any]) -> None:
         live.notifications = {n.number: n for n in opened}
     for name, value in facts.get("page", {}).items():
         setattr(live.page, name, value)
+    if "meeting" in facts:
+        live.meeting.take(facts["meeting"])
     if facts["frames_at"] is not None:
         live.page.last_frames_at = max(live.page.last_frames_at or 0, facts["frames_at"])

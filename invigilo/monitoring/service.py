@@ -56,6 +56,8 @@ OPEN_NOTIFICATIONS = 50  # of one client; nobody has so many hands
 
 WhenLive = Callable[[Work, ConnectionRow, Exam], Awaitable[None]]
 WhenGone = Callable[[Work, ConnectionRow], Awaitable[None]]
+Complete = Callable[[LiveConnection, Instruction], Instruction | None]
+"""From a stored instruction to what is sent; None when it cannot be sent now, and is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,10 @@ async def _nobody_placed(_w: Work, _row: ConnectionRow, _exam: Exam) -> None: ..
 
 
 async def _nobody_freed(_w: Work, _row: ConnectionRow) -> None: ...
+
+
+def _as_it_is(_live: LiveConnection, instruction: Instruction) -> Instruction | None:
+    return instruction
 
 
 class Connections:
@@ -106,6 +112,7 @@ class Connections:
         self._clock = clock
         self.when_live = when_live
         self.when_gone = when_gone
+        self.complete: Complete = _as_it_is
         self._unknown: dict[str, int] = {}
         self._turn = 0
         self._resync_due = False
@@ -381,7 +388,12 @@ class Connections:
         return False
 
     async def next_instruction(self, live: LiveConnection) -> Instruction | None:
-        """What this ping carries, claimed in the database first so that no second node sends it too."""
+        """What this ping carries, completed now: a token for a meeting is younger than the ping, and never stored."""
+        instruction = await self._next_claimed(live)
+        return None if instruction is None else self.complete(live, instruction)
+
+    async def _next_claimed(self, live: LiveConnection) -> Instruction | None:
+        """Claimed in the database first so that no second node sends it too."""
         now = self._clock.now_ms()
         if not live.state.is_open or self.writer.in_trouble_since is not None:
             return (

@@ -18,6 +18,7 @@ from enum import StrEnum
 
 from invigilo.exams.model import JoinBy
 from invigilo.monitoring.capability import UNKNOWN_CLIENT, Capability
+from invigilo.monitoring.meeting import PageState
 from invigilo.monitoring.model import ConnectionState
 from invigilo.monitoring.rules import MISSING_AFTER_MS, Severity, is_live
 
@@ -42,6 +43,8 @@ PICTURE_START_MS = 5_000
 """From the page's arrival to its first still."""
 VIDEO_START_MS = 5_000
 """From asking for live video to the first decoded frame."""
+MEETING_JOIN_MS = 20_000
+"""From the page's arrival, or a new place, until it is in the service's meeting."""
 COMES_BACK_MS = 20_000
 """A page that lost its connection comes back by itself within this time, or it has been left."""
 
@@ -123,6 +126,11 @@ class Evidence:
     native_present: bool | None = None
     """The meeting service says the client is in the meeting; None: it cannot say."""
 
+    meeting: str | None = None
+    """What the camera page says of its way into the service's meeting (`meeting.PageState`); None: built-in rooms."""
+    is_moderator: bool = False
+    """The candidate has a moderator's rights in the meeting, as the service or a proctor's page says."""
+
     link_opened_at: int | None = None
     """The entry link was first requested."""
     socket_connected: bool = False
@@ -154,7 +162,8 @@ class Evidence:
     peer_states: tuple[str, ...] = ()
     """The page's view of its peer connections, one per watching proctor."""
     last_frames_at: int | None = None
-    """A proctor's page decoded a frame of live video: the only proof that video arrives."""
+    """A proctor's page decoded a frame of live video: the only proof that video arrives. In a service's meeting, whose
+    frames are not ours to count, its program there shows the candidate with the camera on."""
     turn_configured: bool = False
     """The server hands out a TURN server."""
 
@@ -223,6 +232,11 @@ class Case:
         return self.way_in is WayIn.PAGE
 
     @property
+    def enters_meeting(self) -> bool:
+        """The camera page is there, and its next step is the service's meeting."""
+        return self.by_page and self.page_there and self.e.meeting is not None
+
+    @property
     def no_picture(self) -> bool:
         return self.frames is Frames.NONE
 
@@ -237,7 +251,10 @@ class Case:
 
     @property
     def ice_failed(self) -> bool:
-        """No path for live video: every peer connection failed, or the self-check found none."""
+        """No path for live video: every peer connection failed, or the self-check found none. In a service's meeting
+        the path is the service's."""
+        if self.e.meeting is not None:
+            return False
         only_failed = "failed" in self.peers and not self.peers & {"connected", "connecting"}
         return not self.video_fresh and (
             only_failed or (self.e.path_check == "no_path" and "connected" not in self.peers)
@@ -292,7 +309,8 @@ def _joined(e: Evidence, way: WayIn, *, page_there: bool, is_wanted: bool) -> Jo
             return Joined.OK if placed else Joined.WAITING
         return Joined.LEFT if e.native_present is False and e.last_frames_at is not None else Joined.WAITING
     if page_there:
-        return Joined.OK if placed else Joined.WAITING
+        is_in = e.meeting in {None, PageState.JOINED}
+        return Joined.OK if placed and is_in else Joined.WAITING
     was_there = e.socket_connected or e.socket_connected_at is not None or e.socket_lost_at is not None
     return Joined.LEFT if was_there else Joined.WAITING
 
@@ -396,6 +414,18 @@ def _self_check_running(c: Case) -> bool:
     e = c.e
     unseen = c.no_picture and e.camera_check == "pending"
     return c.by_page and unseen and c.within(e.socket_connected_at, SELF_CHECK_MS)
+
+
+def _meeting(*states: PageState) -> Callable[[Case], bool]:
+    """The camera page says this of its way into the service's meeting."""
+    return lambda c: c.enters_meeting and c.e.meeting in states
+
+
+def _meeting_joining(c: Case) -> bool:
+    e = c.e
+    since = _latest(e.socket_connected_at, e.placed_at)
+    is_under_way = e.meeting in {PageState.NONE, PageState.JOINING}
+    return c.enters_meeting and is_under_way and c.within(since, MEETING_JOIN_MS)
 
 
 def _microphone_missing(c: Case) -> bool:
@@ -559,6 +589,62 @@ CAUSES: tuple[Cause, ...] = (
         _WARNING,
         "The camera page is there, but does not act on the place it was given.",
         lambda c: c.e.confirmed_revision < c.e.revision,
+    ),
+    # The meeting of a service
+    Cause(
+        "candidate_is_moderator",
+        _PROBLEM,
+        "The meeting service, or a proctor's page in the meeting, says that the candidate is a moderator there.",
+        lambda c: c.e.meeting is not None and c.e.is_moderator,
+    ),
+    Cause(
+        "meeting_script_failed",
+        _PROBLEM,
+        "The camera page could not load the meeting server's script.",
+        _meeting(PageState.SCRIPT_FAILED),
+    ),
+    Cause(
+        "meeting_unreachable",
+        _PROBLEM,
+        "The meeting server's script loaded, but the camera page gets no connection to the meeting.",
+        _meeting(PageState.UNREACHABLE),
+    ),
+    Cause(
+        "meeting_refused",
+        _PROBLEM,
+        "The meeting server did not take the entry token of the camera page.",
+        _meeting(PageState.REFUSED),
+    ),
+    Cause(
+        "meeting_locked",
+        _PROBLEM,
+        "The meeting asks the camera page for a password, or keeps it waiting in a lobby.",
+        _meeting(PageState.LOCKED),
+    ),
+    Cause("meeting_full", _PROBLEM, "The meeting takes no more participants.", _meeting(PageState.FULL)),
+    Cause(
+        "meeting_kicked",
+        _WARNING,
+        "A moderator removed the candidate from the meeting.",
+        _meeting(PageState.KICKED),
+    ),
+    Cause(
+        "meeting_lost",
+        _WARNING,
+        "The camera page was in the meeting, lost it, and enters again.",
+        _meeting(PageState.LOST),
+    ),
+    Cause(
+        "meeting_joining",
+        _INFO,
+        f"The camera page has been on the way into the meeting for less than {MEETING_JOIN_MS // 1000} s.",
+        _meeting_joining,
+    ),
+    Cause(
+        "meeting_not_joined",
+        _WARNING,
+        f"The camera page has been on the way into the meeting for more than {MEETING_JOIN_MS // 1000} s.",
+        _meeting(PageState.NONE, PageState.JOINING),
     ),
     # The camera
     Cause(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from invigilo.exams.model import Exam
+from invigilo.exams.model import Exam, Service
 from invigilo.monitoring import rules
 from invigilo.monitoring.capability import capability_of, os_family
 from invigilo.monitoring.live import LiveConnection
@@ -37,10 +37,11 @@ def present_users(connections: Iterable[LiveConnection]) -> frozenset[str]:
 
 
 def evidence_of(live: LiveConnection, exam: Exam, conditions: Conditions) -> Evidence:
-    page = live.page
+    page, meeting, now = live.page, live.meeting, conditions.now_ms
+    by_service = exam.proctoring.service is not Service.BUILTIN
     join = next((p for p in live.queue.waiting if p.instruction.type is InstructionType.PROCTORING), None)
     return Evidence(
-        now_ms=conditions.now_ms,
+        now_ms=now,
         state=_state_of(live),
         created_at=live.created_at,
         last_ping=live.last_ping,
@@ -61,6 +62,9 @@ def evidence_of(live: LiveConnection, exam: Exam, conditions: Conditions) -> Evi
         placed_at=live.placed_at,
         native_sent_at=None if join is None else join.sent_at,
         native_confirmed=join is None and live.revision > 0 and live.confirmed_revision >= live.revision,
+        native_present=meeting.present(now),
+        meeting=page.meeting if by_service else None,
+        is_moderator=meeting.is_moderator(now),
         link_opened_at=page.link_opened_at,
         socket_connected=page.connected,
         socket_connected_at=page.connected_at,
@@ -77,8 +81,8 @@ def evidence_of(live: LiveConnection, exam: Exam, conditions: Conditions) -> Evi
         media_at=page.media_at,
         last_still_at=page.last_still_at,
         still_kind=page.still_kind,
-        watchers=page.watchers,
-        watched_since=page.watched_since,
+        watchers=meeting.watchers(now) if by_service else page.watchers,
+        watched_since=meeting.watched_since if by_service else page.watched_since,
         peer_states=tuple(page.peer_states.values()),
         last_frames_at=page.last_frames_at,
         turn_configured=conditions.has_turn,

@@ -39,8 +39,13 @@ from invigilo.storage.work import Work, WorkFactory
 log = structlog.get_logger()
 
 ROOMS_CHANGED = "rooms"
-TICKET_GRACE = timedelta(minutes=30)
+SERVICE_TYPE, ROOM, SUBJECT = "service-type", "room", "subject"
+"""What a stored join instruction names; the client's own words are put in their place when it is sent."""
 CALL_LIMIT = 15  # seconds one call to a meeting service may take
+CALLS_AT_ONCE = 4
+"""At one service. More would only meet its limits for logins and joins (jitsi.md §2, §10)."""
+SWEEP_WAITS = 0.3
+"""Seconds a sweep waits for calls it began; most end sooner, and the others end without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,9 @@ class Rooms:
         self._stale: set[int] = set()
         self._started_at = 0
         self._wake = asyncio.Event()
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        """Calls to meeting services under way, by room."""
+        self._lines: dict[object, asyncio.Semaphore] = {}
         bus.subscribe(ROOMS_CHANGED, self._heard_rooms)
         bus.subscribe(RESYNC, self._heard_resync)
 
@@ -198,37 +206,18 @@ class Rooms:
         return Feature.NATIVE_JOIN in self._provider_of(exam).features
 
     async def _invite(self, w: Work, row: ConnectionRow, exam: Exam, room: Room) -> None:
-        """Call a client in by instruction, if it is one that can and should be."""
+        """Call a client in by instruction, if it is one that can and should be.
+
+        What is stored names the room; address and token are added when a ping carries it (`meetings.complete`).
+        """
         if not self._joins_natively(row, exam):
-            return
-        guest = Guest(
-            identity=str(row.id),
-            display_name=monitoring_rules.display_name(
-                user_session_id=row.user_session_id,
-                account_name=row.device.account_name,
-                machine_name=row.device.machine_name,
-                address=row.device.address,
-            ),
-            is_proctor=False,
-            expires_at=to_ms(exam.ends_at + TICKET_GRACE),
-        )
-        ticket = self._provider_of(exam).ticket(RoomHandle(room.name, room.subject), guest)
-        if not isinstance(ticket, JitsiTicket):
             return
         settled = row.state is ConnectionState.ACTIVE
         await self._connections.instruct(
             w,
             row.id,
             InstructionType.PROCTORING,
-            {
-                "service-type": "JITSI_MEET",
-                "method": "JOIN",
-                "jitsiMeetServerURL": ticket.server_for(os_family(row.device.os_name)),
-                "jitsiMeetRoom": ticket.room,
-                "jitsiMeetSubject": ticket.subject,
-                "jitsiMeetToken": ticket.token,
-                "roomType": "proctoring",
-            },
+            {SERVICE_TYPE: "JITSI_MEET", ROOM: room.name, SUBJECT: room.subject, "roomType": "proctoring"},
             not_before=0 if settled else self._clock.now_ms() + rules.JOIN_SETTLES,
         )
 
@@ -246,7 +235,7 @@ class Rooms:
         """Free places of the silent, place whoever has none, finish what was begun. Safe to run on every node."""
         await self._free_silent()
         await self._place_missed()
-        await self.finish_steps()
+        await self.finish_steps(within=SWEEP_WAITS)
         await self._repeat_lost_joins()
 
     async def _free_silent(self) -> None:
@@ -293,16 +282,44 @@ class Rooms:
             await self.place(w, row, exam)
             w.announce(CONNECTION_CHANGED, connection_id)
 
-    async def finish_steps(self) -> None:
-        """Make the calls that have no outcome yet: rooms to open, rooms to close, failed ones that are due again."""
+    async def finish_steps(self, *, within: float | None = None) -> None:
+        """Make the calls that have no outcome yet: rooms to open, rooms to close, failed ones that are due again.
+
+        Each call is a task of its own, at most `CALLS_AT_ONCE` at one service. `within` seconds are waited for those begun
+        here, None for all: whoever waits longer for one service would delay every other exam.
+        """
         async with self._reading() as w:
             steps = await queries.unfinished(w.db, self._clock.now_ms())
-        outcomes = await asyncio.gather(*(self._finish(step) for step in steps), return_exceptions=True)
-        for step, outcome in zip(steps, outcomes, strict=True):
-            if isinstance(outcome, Exception) and not isinstance(outcome, Unavailable):
-                log.error(
-                    "room_step_broken", room_id=step.room.id, exc_info=outcome
-                )  # others must not wait for it
+        begun = [self._begin(step) for step in steps if step.room.id not in self._calls]
+        if within is None:
+            await asyncio.gather(*self._calls.values())
+        elif begun:
+            await asyncio.wait(begun, timeout=within)
+
+    def _begin(self, step: queries.Unfinished) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._call(step), name=f"room {step.room.id}")
+        self._calls[step.room.id] = task
+        task.add_done_callback(lambda _: self._calls.pop(step.room.id, None))
+        return task
+
+    async def _call(self, step: queries.Unfinished) -> None:
+        exam = self._directory.exams.get(step.room.exam_id)
+        service = None if exam is None else (exam.proctoring.service, exam.proctoring.definition_id)
+        line = self._lines.setdefault(service, asyncio.Semaphore(CALLS_AT_ONCE))
+        try:
+            async with line:
+                await self._finish(step)
+        except Unavailable:
+            pass  # without an outcome it is begun again
+        except Exception:
+            log.exception("room_step_broken", room_id=step.room.id)  # others must not suffer from it
+
+    async def stop(self) -> None:
+        """The server stops: calls under way are cut off. The next start repeats them."""
+        calls = list(self._calls.values())
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
     async def _finish(self, step: queries.Unfinished) -> None:
         room = step.room
@@ -428,6 +445,19 @@ class Rooms:
             if any(room.state.takes_members or room.state is RoomState.CLOSING for room in rooms)
         ]
 
+    def room(self, exam_id: int, room_id: int | None) -> Room | None:
+        """A room of this exam, as last read."""
+        return next((one for one in self._by_exam.get(exam_id, ()) if one.id == room_id), None)
+
+    def collecting_room(self, exam_id: int, number: int) -> Room | None:
+        """The same by its number."""
+        rooms = self._by_exam.get(exam_id, ())
+        return next((r for r in rooms if r.kind is RoomKind.COLLECTING and r.number == number), None)
+
+    def called(self, name: str) -> Room | None:
+        """The room of this name at the meeting service, in whatever exam."""
+        return next((one for rooms in self._by_exam.values() for one in rooms if one.name == name), None)
+
     def of_exam(self, exam: Exam) -> list[RoomView]:
         """The collecting rooms by number, as last read. Their members are counted from rows, never kept apart."""
         return [
@@ -455,7 +485,7 @@ class Rooms:
                 await queries.set_state(w.db, room.id, RoomState.CLOSING, attempts=0, retry_at=None)
             if rooms:
                 w.announce(ROOMS_CHANGED, exam_id)
-        await self.finish_steps()
+        await self.finish_steps(within=SWEEP_WAITS)
 
 
 def _same_machine(seen: queries.Sighting, row: ConnectionRow) -> bool:

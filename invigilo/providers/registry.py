@@ -1,12 +1,27 @@
-"""Which provider serves an exam."""
+"""Which provider serves an exam.
+
+An exam names a service definition, and the directory holds all of them, so a changed address or a rotated secret is used
+by every node from its next look at the directory on. Nothing that was made of the old one is used again: a provider is kept
+for as long as the definition it was made of stands, to the last character.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from invigilo.exams.model import Exam, Service
-from invigilo.providers.base import Provider
+from invigilo.clock import Clock
+from invigilo.errors import BadInput, ProviderCredentials
+from invigilo.exams.model import Exam, SealedDefinition, Service
+from invigilo.providers.base import Feature, Guest, Headers, JoinTicket, Provider, ProviderEvent
+from invigilo.providers.base import RoomHandle, RoomSpec
 from invigilo.providers.builtin import BuiltinProvider
+from invigilo.providers.description import DESCRIPTIONS
+from invigilo.providers.jaas import JaasProvider
+from invigilo.providers.jitsi import JitsiProvider
+from invigilo.providers.jitsi_settings import JaasSettings, JitsiSettings
+from invigilo.providers.meeting_page import MeetingPage, meeting_page
 
 ProviderOf = Callable[[Exam], Provider]
 
@@ -14,6 +29,101 @@ _builtin = BuiltinProvider()
 
 
 def provider_of(exam: Exam) -> Provider:
-    match exam.proctoring.service:
-        case Service.BUILTIN:
+    """Where there are no definitions: built-in rooms, and for every other service one that says what is missing."""
+    service = exam.proctoring.service
+    return _builtin if service is Service.BUILTIN else NoProvider(service)
+
+
+@dataclass(frozen=True, slots=True)
+class NoProvider:
+    """Stands where a definition is missing or cannot be opened: every call says so, and no other exam suffers."""
+
+    service: Service
+    message: str = "No meeting service is chosen for this exam. An administrator should choose one in its settings."
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        return DESCRIPTIONS[self.service.value].features
+
+    async def check(self) -> None:
+        raise ProviderCredentials(self.message)
+
+    async def open_room(self, spec: RoomSpec) -> RoomHandle:  # noqa: ARG002
+        raise ProviderCredentials(self.message)
+
+    async def close_room(self, room: RoomHandle) -> None:  # noqa: ARG002
+        raise ProviderCredentials(self.message)
+
+    def ticket(self, room: RoomHandle, guest: Guest) -> JoinTicket:  # noqa: ARG002
+        raise ProviderCredentials(self.message)
+
+    def identity_of(self, room: RoomHandle, identity: str) -> str:  # noqa: ARG002
+        return identity
+
+    def read_webhook(self, headers: Headers, body: bytes) -> ProviderEvent | None:  # noqa: ARG002
+        raise ProviderCredentials(self.message)
+
+
+class Definitions(Protocol):
+    """What holds the definitions, newest first seen; the directory does."""
+
+    @property
+    def definitions(self) -> dict[int, SealedDefinition]: ...
+
+
+class Opens(Protocol):
+    def decrypt(self, sealed: str) -> str: ...
+
+
+@dataclass(slots=True)
+class Registry:
+    """The providers of this node, made of the definitions as they stand."""
+
+    directory: Definitions
+    box: Opens
+    clock: Clock
+    _made: dict[int, tuple[SealedDefinition, Provider]] = field(
+        default_factory=dict[int, "tuple[SealedDefinition, Provider]"]
+    )
+
+    def provider_of(self, exam: Exam) -> Provider:
+        service = exam.proctoring.service
+        if service is Service.BUILTIN:
             return _builtin
+        definition = self.definition_of(exam)
+        return NoProvider(service) if definition is None else self.provider(definition)
+
+    def definition_of(self, exam: Exam) -> SealedDefinition | None:
+        """The exam's service definition; None without one, or with one that is not of its service and institution."""
+        found = self.directory.definitions.get(exam.proctoring.definition_id or 0)
+        fits = found is not None and (found.service, found.institution_id) == (
+            exam.proctoring.service,
+            exam.institution_id,
+        )
+        return found if fits else None
+
+    def page_of(self, exam: Exam) -> MeetingPage | None:
+        """Where the exam's pages find its meetings; None for built-in rooms, and where nothing is set up."""
+        definition = self.definition_of(exam)
+        return None if definition is None else meeting_page(definition)
+
+    def provider(self, definition: SealedDefinition) -> Provider:
+        """The provider of this very definition, made once."""
+        made = self._made.get(definition.id)
+        if made is None or made[0] != definition:
+            made = self._made[definition.id] = (definition, self._make(definition))
+        return made[1]
+
+    def _make(self, definition: SealedDefinition) -> Provider:
+        try:
+            secrets = {name: self.box.decrypt(sealed) for name, sealed in definition.sealed.items()}
+        except BadInput as error:
+            return NoProvider(definition.service, error.message)
+        values = {**definition.values, **secrets}
+        match definition.service:
+            case Service.BUILTIN:
+                return _builtin
+            case Service.JITSI:
+                return JitsiProvider(JitsiSettings.of(values), clock=self.clock)
+            case Service.JAAS:
+                return JaasProvider(JaasSettings.of(values), clock=self.clock)

@@ -17,6 +17,7 @@ from invigilo.exams.model import (
     JoinBy,
     ProctoringFeature,
     ProctoringSettings,
+    SealedDefinition,
     Service,
 )
 from invigilo.storage.tables import (
@@ -28,6 +29,7 @@ from invigilo.storage.tables import (
     exams,
     installation,
     institutions,
+    service_definitions,
 )
 
 AT_ONCE = 500  # rows made into objects before others get a turn: ten thousand exams must not hold up a ping
@@ -153,6 +155,26 @@ async def all_configurations(db: AsyncConnection) -> list[tuple[ConnectionConfig
             row.client_secret_encrypted,
         )
         for row in await db.execute(select(table).order_by(table.c.id))
+    ]
+
+
+async def all_definitions(db: AsyncConnection) -> list[SealedDefinition]:
+    """Every service definition, without name and proof, which only its settings page shows."""
+    table = service_definitions.c
+    query = select(
+        *(table.id, table.institution_id, table.service),
+        *(table["values"], table.secrets_encrypted, table.revision),
+    )
+    return [
+        SealedDefinition(
+            id=row.id,
+            institution_id=row.institution_id,
+            service=Service(row.service),
+            values=row.values,
+            sealed={name: one["sealed"] for name, one in row.secrets_encrypted.items()},
+            revision=row.revision,
+        )
+        for row in await db.execute(query)
     ]
 
 
