@@ -26,13 +26,18 @@ from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
 from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
 from invigilo.exams.directory import Directory
-from invigilo.exams.model import Exam, JoinBy, Service
+from invigilo.exams.model import Exam, JoinBy
 from invigilo.jobs import Jobs
+from invigilo.monitoring.capability import capability_of
 from invigilo.monitoring.live import LiveConnections
+from invigilo.monitoring.model import Device
 from invigilo.monitoring.service import Connections
+from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms
-from invigilo.providers.registry import ProviderOf, provider_of
+from invigilo.providers.jitsi_tokens import new_room_name
+from invigilo.providers.registry import ProviderOf, Registry
 from invigilo.rtc.hub import Hub
 from invigilo.rtc.ice import IceServers
 from invigilo.sebconfig.config_key import config_key
@@ -63,8 +68,9 @@ class App:
         storage: Storage,
         *,
         clock: Clock | None = None,
-        providers: ProviderOf = provider_of,
+        providers: ProviderOf | None = None,
     ) -> None:
+        """`providers` in the place of the exams' own service definitions: for tests."""
         self.settings = settings
         self.storage = storage
         self.clock = clock or SystemClock()
@@ -77,6 +83,7 @@ class App:
             turn_lifetime=settings.turn_lifetime,
         )
         self.directory = Directory(self.reading, self.clock)
+        self.registry = Registry(self.directory, storage.box, self.clock)
         self.live = LiveConnections()
         self.writer = Writer(
             storage.urgent_work, self.clock, events_per_connection=settings.max_events_per_connection
@@ -99,9 +106,19 @@ class App:
             live=self.live,
             bus=self.bus,
             clock=self.clock,
-            provider_of=providers,
+            provider_of=providers or self.registry.provider_of,
             place_grace=settings.place_grace,
+            new_name=new_room_name,
         )
+        self.meetings = Meetings(
+            directory=self.directory,
+            rooms=self.rooms,
+            live=self.live,
+            clock=self.clock,
+            provider_of=providers or self.registry.provider_of,
+            page_of=self.registry.page_of,
+        )
+        self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
         self.connections.when_gone = self.rooms.free
         self.hub = Hub(
@@ -114,6 +131,7 @@ class App:
         self.stream = Stream(
             live=self.live,
             rooms=self.rooms,
+            meetings=self.meetings,
             directory=self.directory,
             hub=self.hub,
             writer=self.writer,
@@ -124,6 +142,7 @@ class App:
             hub=self.hub,
             connections=self.connections,
             rooms=self.rooms,
+            meetings=self.meetings,
             directory=self.directory,
             stream=self.stream,
             ice=self.ice,
@@ -167,6 +186,8 @@ class App:
             tokens=self.tokens,
             connections=self.connections,
             rooms=self.rooms,
+            meetings=self.meetings,
+            registry=self.registry,
             directory=self.directory,
             writer=self.writer,
             hub=self.hub,
@@ -204,6 +225,7 @@ class App:
         """Stop so that nothing accepted is lost: sockets, jobs, then the last batch, then the database."""
         await self.sockets.close_all()
         await self.jobs.stop()
+        await self.rooms.stop()
         await self.writer.stop()
         await self.bus.stop()
         await self.storage.close()
@@ -241,9 +263,20 @@ class App:
         else:
             self.live.changed(live)  # its page, if any, is at another node, which tells of it
 
-    def exam_url(self, exam: Exam, base_url: str, entry_key: str) -> str:
-        """The address a client opens as its start page: personal for an exam with our page (architecture.md §3)."""
-        by_page = exam.proctoring.service is Service.BUILTIN or exam.proctoring.join_by is JoinBy.PAGE
+    def exam_url(self, exam: Exam, base_url: str, entry_key: str, device: Device) -> str:
+        """The address a client opens as its start page: personal for one that uses our page (architecture.md §3).
+
+        Where clients are called in, those that cannot come use the page. One that does not say yet what it is, is so old
+        that it can (`simulate/profiles.py`: who sends its version late).
+        """
+        way = way_in(
+            capability=capability_of(device.os_name, device.seb_version),
+            join_by=exam.proctoring.join_by,
+            service=exam.proctoring.service.value,
+            provider_can=self.rooms.provider_is_native(exam),
+        )
+        is_called = exam.proctoring.join_by is JoinBy.NATIVE and self.rooms.provider_is_native(exam)
+        by_page = way is not WayIn.NATIVE and not (is_called and device.seb_version is None)
         if exam.proctoring.enabled and by_page:
             return f"{base_url}/e/{entry_key}"
         return exam.url
@@ -279,7 +312,7 @@ def _address_of(scope: Scope) -> str | None:
 
 
 async def build(
-    settings: Settings, *, clock: Clock | None = None, providers: ProviderOf = provider_of
+    settings: Settings, *, clock: Clock | None = None, providers: ProviderOf | None = None
 ) -> App:
     """Open (and migrate) the database and join the parts; nothing runs yet."""
     the_clock = clock or SystemClock()

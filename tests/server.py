@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from invigilo.app import App, bind, build
 from invigilo.clock import Clock, SystemClock
 from invigilo.declared import apply_text
-from invigilo.providers.registry import ProviderOf, provider_of
+from invigilo.providers.registry import ProviderOf
 from invigilo.settings import Settings
 from invigilo.storage.opening import open_storage
 
@@ -234,7 +234,7 @@ async def running(
     url: str | None = None,
     text: str | None = SET_UP,
     clock: Clock | None = None,
-    providers: ProviderOf = provider_of,
+    providers: ProviderOf | None = None,
     **settings: Any,
 ) -> AsyncIterator[Server]:
     """Set up and start; stop at the end."""

@@ -20,6 +20,7 @@ from invigilo.monitoring.live import LiveConnection, LiveConnections
 from invigilo.monitoring.model import Device
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms
 from invigilo.providers.registry import provider_of
 from invigilo.secrets_box import SecretBox, digest, new_key
@@ -74,10 +75,22 @@ class World:
             live=self.live,
             bus=self.bus,
             clock=self.clock,
-            provider_of=provider_of if self.provider is None else lambda _exam: self.provider,
+            provider_of=self.provider_of,
         )
+        self.meetings = Meetings(
+            directory=self.directory,
+            rooms=self.rooms,
+            live=self.live,
+            clock=self.clock,
+            provider_of=self.provider_of,
+            page_of=lambda _exam: None,
+        )
+        self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
         self.connections.when_gone = self.rooms.free
+
+    def provider_of(self, exam: Exam) -> Any:
+        return provider_of(exam) if self.provider is None else self.provider
 
     async def load(self) -> None:
         await self.directory.reload()

@@ -26,6 +26,7 @@ from invigilo.exam_api.wire import ApiError, Headers
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import ConnectionConfiguration, Exam
 from invigilo.monitoring.live import LiveConnection
+from invigilo.monitoring.model import Device
 from invigilo.monitoring.service import Connections
 from invigilo.secrets_box import SecretBox, digest
 from invigilo.storage.queries import exams as exam_queries
@@ -51,7 +52,7 @@ _requests = Counter(
 _events = Counter("invigilo_events_received_total", "Client events received.", ["outcome"])
 
 SettingsOf = Callable[[Exam], Awaitable[bytes]]
-EntryUrl = Callable[[Exam, str, str], str]
+EntryUrl = Callable[[Exam, str, str, Device], str]
 AddressOf = Callable[[Scope], str | None]
 BaseUrlOf = Callable[[Scope], str]
 
@@ -327,15 +328,17 @@ class ExamApi:
 
     async def _create(self, scope: Scope, form: dict[str, str]) -> tuple[int, bytes, Headers]:
         configuration = await self._authenticate(wire.header(scope["headers"], b"authorization"))
+        device = wire.device_of(form, self._address_of(scope))
         created = await self._connections.create(
             configuration,
             institution_id=form.get("institutionId"),
             exam_id=form.get("examId"),
-            device=wire.device_of(form, self._address_of(scope)),
+            device=device,
         )
         base = self._base_url_of(scope)
         listed = [
-            wire.exam_entry(exam, self._exam_url(exam, base, created.entry_key)) for exam in created.exams
+            wire.exam_entry(exam, self._exam_url(exam, base, created.entry_key, device))
+            for exam in created.exams
         ]
         status, body, headers = _json(listed)
         token = (b"SEBConnectionToken", created.connection_token.encode())

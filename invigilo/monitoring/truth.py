@@ -252,7 +252,8 @@ class Case:
     @property
     def ice_failed(self) -> bool:
         """No path for live video: every peer connection failed, or the self-check found none. In a service's meeting
-        the path is the service's."""
+        the path is the service's.
+        """
         if self.e.meeting is not None:
             return False
         only_failed = "failed" in self.peers and not self.peers & {"connected", "connecting"}

@@ -14,7 +14,6 @@ from datetime import timedelta
 import structlog
 
 from invigilo.accounts.model import Account
-from invigilo.bus import Bus
 from invigilo.clock import Clock, to_ms
 from invigilo.errors import ProviderError, ProviderRefused, Refused
 from invigilo.exams.directory import Directory
@@ -65,7 +64,6 @@ class Meetings:
         directory: Directory,
         rooms: Rooms,
         live: LiveConnections,
-        bus: Bus,
         clock: Clock,
         provider_of: ProviderOf,
         page_of: PageOf,
@@ -73,12 +71,11 @@ class Meetings:
         self._directory = directory
         self._rooms = rooms
         self._live = live
-        self._bus = bus
         self._clock = clock
         self._provider_of = provider_of
         self.page_of = page_of
         self._inbox = Inbox()
-        self._identities: dict[tuple[int, str, int | None], str] = {}
+        self._identities: dict[tuple[int, str, int], str] = {}
 
     # --- entering ---
 
@@ -157,7 +154,8 @@ class Meetings:
         room = self._rooms.room(exam.id, live.room_id)
         if room is None:
             return None
-        key = (live.id, room.name, exam.proctoring.definition_id)
+        definition = self._directory.definitions.get(exam.proctoring.definition_id or 0)
+        key = (live.id, room.name, 0 if definition is None else definition.revision)
         known = self._identities.get(key)
         if known is None:
             if len(self._identities) >= IDENTITIES_KEPT:

@@ -18,18 +18,18 @@ from typing import Any
 import structlog
 
 from invigilo.bus import RESYNC, Bus
-from invigilo.clock import Clock, to_ms
+from invigilo.clock import Clock
 from invigilo.errors import InvigiloError, ProviderError, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam
 from invigilo.monitoring import rules as monitoring_rules
-from invigilo.monitoring.capability import Capability, capability_of, os_family
+from invigilo.monitoring.capability import Capability, capability_of
 from invigilo.monitoring.live import REPLACED_SILENCE, LiveConnection, LiveConnections
 from invigilo.monitoring.model import ConnectionState, InstructionType
 from invigilo.monitoring.service import CONNECTION_CHANGED, INSTRUCTION_HURRIED, Connections
 from invigilo.proctoring import rules
 from invigilo.proctoring.model import Room, RoomKind, RoomState
-from invigilo.providers.base import Feature, Guest, JitsiTicket, RoomHandle, RoomSpec
+from invigilo.providers.base import Feature, RoomHandle, RoomSpec
 from invigilo.providers.registry import ProviderOf
 from invigilo.storage.queries import connections as connection_queries
 from invigilo.storage.queries import rooms as queries

@@ -14,8 +14,16 @@ from typing import Protocol
 from invigilo.clock import Clock
 from invigilo.errors import BadInput, ProviderCredentials
 from invigilo.exams.model import Exam, SealedDefinition, Service
-from invigilo.providers.base import Feature, Guest, Headers, JoinTicket, Provider, ProviderEvent
-from invigilo.providers.base import RoomHandle, RoomSpec
+from invigilo.providers.base import (
+    Feature,
+    Guest,
+    Headers,
+    JoinTicket,
+    Provider,
+    ProviderEvent,
+    RoomHandle,
+    RoomSpec,
+)
 from invigilo.providers.builtin import BuiltinProvider
 from invigilo.providers.description import DESCRIPTIONS
 from invigilo.providers.jaas import JaasProvider
@@ -34,16 +42,14 @@ def provider_of(exam: Exam) -> Provider:
     return _builtin if service is Service.BUILTIN else NoProvider(service)
 
 
-@dataclass(frozen=True, slots=True)
 class NoProvider:
     """Stands where a definition is missing or cannot be opened: every call says so, and no other exam suffers."""
 
-    service: Service
-    message: str = "No meeting service is chosen for this exam. An administrator should choose one in its settings."
-
-    @property
-    def features(self) -> frozenset[Feature]:
-        return DESCRIPTIONS[self.service.value].features
+    def __init__(self, service: Service, message: str = "") -> None:
+        self.features: frozenset[Feature] = DESCRIPTIONS[service.value].features
+        self.message = message or (
+            "No meeting service is chosen for this exam. An administrator should choose one in its settings."
+        )
 
     async def check(self) -> None:
         raise ProviderCredentials(self.message)

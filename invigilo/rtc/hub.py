@@ -54,6 +54,8 @@ class CandidateSocket:
     outbox: Outbox = field(default_factory=Outbox)
     told_place: tuple[Any, ...] | None = None
     """The place its page was told last."""
+    told_watchers: int | None = None
+    """How many proctors in its meeting its page was told of last."""
     successor: str | None = None
     """The tab whose socket took this one's place, here or at another node."""
     confirming: int = 0
@@ -81,6 +83,8 @@ class ProctorSocket:
     """Candidates whose page was asked to offer."""
     stills_of: set[int] | None = field(default_factory=set[int])
     """Connections whose stills are wanted; None is all of the exam."""
+    in_meeting: int | None = None
+    """The room whose meeting at a service this page is in."""
 
     def wants_still(self, connection_id: int) -> bool:
         return self.stills_of is None or connection_id in self.stills_of

@@ -12,6 +12,8 @@ CANDIDATE_RATE, CANDIDATE_BURST = 40.0, 400.0
 PROCTOR_RATE, PROCTOR_BURST = 400.0, 6_000.0
 """A room of 25 opened at once: 25 watches, 25 answers, some hundred ICE candidates; an overview of 200 more."""
 STILL_RATE, STILL_BURST = 2.0, 5.0
+ENTRY_RATE, ENTRY_BURST = 0.5, 6.0
+"""Tickets for a meeting; a page that fails to enter asks again with growing pauses."""
 PEERS_PER_CANDIDATE = 8
 """Each proctor watching costs the candidate an upload; beyond this a proctor sees stills."""
 WATCHES_PER_PROCTOR = 60

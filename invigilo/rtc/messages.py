@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 ShortText = Annotated[str, Meta(max_length=64)]
 Sdp = Annotated[str, Meta(max_length=64_000)]
 ConnectionId = Annotated[int, Meta(ge=1, lt=2**31)]
+RoomNumber = Annotated[int, Meta(ge=1, lt=2**31)]
 DeviceCheck = Literal[
     "pending", "ok", "denied_by_settings", "denied_by_system", "no_device", "in_use", "failed"
 ]
@@ -65,6 +66,27 @@ class Confirm(_Message, tag="confirm"):
     revision: Annotated[int, Meta(ge=0, lt=2**31)]
 
 
+class Enter(_Message, tag="enter"):
+    """The candidate's page asks for its way into the meeting."""
+
+
+class MeetingState(_Message, tag="meeting"):
+    """How far the candidate's page got on that way."""
+
+    state: Literal[
+        "none",
+        "joining",
+        "joined",
+        "script_failed",
+        "unreachable",
+        "refused",
+        "locked",
+        "full",
+        "kicked",
+        "lost",
+    ]
+
+
 class Ping(_Message, tag="ping"):
     n: Annotated[int, Meta(ge=0, lt=2**53)]
 
@@ -103,8 +125,29 @@ class Stills(_Message, tag="stills"):
     connections: Annotated[list[ConnectionId], Meta(max_length=1_000)] | Literal["all"]
 
 
-FromCandidate = Hello | SelfCheck | Media | CandidateSignal | PeerState | Confirm | Ping
-FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | Ping
+class EnterRoom(_Message, tag="enter"):
+    """A proctor's page asks for its way into the meeting of a room."""
+
+    room: RoomNumber
+
+
+class Participant(Struct, forbid_unknown_fields=True):
+    identity: ShortText
+    video: bool = False
+    moderator: bool = False
+
+
+class Seen(_Message, tag="seen"):
+    """Whom a proctor's page finds in the meeting; null when it has left it."""
+
+    room: RoomNumber
+    participants: Annotated[list[Participant], Meta(max_length=600)] | None
+
+
+FromCandidate = (
+    Hello | SelfCheck | Media | CandidateSignal | PeerState | Confirm | Enter | MeetingState | Ping
+)
+FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | EnterRoom | Seen | Ping
 
 candidate_decoder: msgspec.json.Decoder[FromCandidate] = msgspec.json.Decoder(FromCandidate)
 proctor_decoder: msgspec.json.Decoder[FromProctor] = msgspec.json.Decoder(FromProctor)

@@ -18,7 +18,9 @@ from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms
+from invigilo.providers.registry import Registry
 from invigilo.rtc.hub import Hub
 from invigilo.secrets_box import SecretBox
 from invigilo.storage.work import WorkFactory
@@ -39,6 +41,8 @@ class Site:
     tokens: ApiTokens
     connections: Connections
     rooms: Rooms
+    meetings: Meetings
+    registry: Registry
     directory: Directory
     writer: Writer
     hub: Hub

@@ -48,6 +48,13 @@ PAGE_HEADERS = {
 does not cover `wss:`."""
 
 
+MEETING_MAY = (
+    *("camera", "microphone", "display-capture", "autoplay", "fullscreen"),
+    *("speaker-selection", "screen-wake-lock", "clipboard-write"),
+)
+"""What the frame of a meeting may use (jitsi.md §7). Its own program asks for it; a policy of ours must not cut it off."""
+
+
 @cache
 def static_version() -> str:
     """A mark over all static files: part of their address, so browsers may keep them for ever."""
@@ -102,11 +109,22 @@ class Renderer:
         return self.catalogue.choose_language(request.headers.get("accept-language", ""), LANGUAGES)
 
     def respond(
-        self, request: Request[Any, Any, Any], template: str, page: Any, *, language: str, status: int = 200
+        self,
+        request: Request[Any, Any, Any],
+        template: str,
+        page: Any,
+        *,
+        language: str,
+        status: int = 200,
+        meeting_origin: str | None = None,
     ) -> Response[str]:
+        """`meeting_origin`: the one other host whose script and frame this page uses, to enter a meeting there."""
         body = self.html(template, page, language=language, csrf_token=csrf_token_of(request))
         response = Response(
-            body, status_code=status, media_type=MediaType.HTML, headers=page_headers(request)
+            body,
+            status_code=status,
+            media_type=MediaType.HTML,
+            headers=page_headers(request, meeting_origin=meeting_origin),
         )
         if DONE_COOKIE in request.cookies:
             response.delete_cookie(DONE_COOKIE, path="/")
@@ -115,11 +133,19 @@ class Renderer:
         return response
 
 
-def page_headers(request: Request[Any, Any, Any]) -> dict[str, str]:
+def page_headers(request: Request[Any, Any, Any], *, meeting_origin: str | None = None) -> dict[str, str]:
+    """What a page may load and do. Another host is let in only where a page enters a meeting there (jitsi.md §7)."""
     host = request.headers.get("host", "")
     is_plain = bool(host) and all(c.isalnum() or c in ".-:[]" for c in host)
     sockets = f"ws://{host} wss://{host}" if is_plain else ""  # both: a proxy may not say which one it is
-    return {name: value.replace("{sockets}", sockets) for name, value in PAGE_HEADERS.items()}
+    headers = {name: value.replace("{sockets}", sockets) for name, value in PAGE_HEADERS.items()}
+    if meeting_origin is not None:
+        policy = headers["Content-Security-Policy"]
+        policy = policy.replace("script-src 'self'", f"script-src 'self' {meeting_origin}")
+        headers["Content-Security-Policy"] = f"{policy}; frame-src {meeting_origin}"
+        theirs = ", ".join(f'{name}=(self "{meeting_origin}")' for name in MEETING_MAY)
+        headers["Permissions-Policy"] = f"{theirs}, geolocation=(), payment=(), usb=()"
+    return headers
 
 
 def csrf_token_of(request: Request[Any, Any, Any]) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,12 +21,14 @@ from prometheus_client import Gauge
 from invigilo.accounts.model import Account, Right
 from invigilo.accounts.permissions import access_exam
 from invigilo.clock import Clock
-from invigilo.errors import InvigiloError, NotFound, Unavailable
+from invigilo.errors import InvigiloError, NotFound, Refused, Unavailable
 from invigilo.exams.directory import Directory
-from invigilo.exams.model import Exam
+from invigilo.exams.model import Exam, Service
 from invigilo.monitoring.live import LiveConnection
+from invigilo.monitoring.meeting import PageState
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.wall import name_of
+from invigilo.proctoring.meetings import Entry, Found, Meetings
 from invigilo.proctoring.service import Rooms
 from invigilo.rtc import limits, messages
 from invigilo.rtc.hub import CandidateSocket, Hub, ProctorSocket
@@ -60,6 +63,7 @@ class Sockets:
         hub: Hub,
         connections: Connections,
         rooms: Rooms,
+        meetings: Meetings,
         directory: Directory,
         stream: Stream,
         ice: IceServers,
@@ -69,6 +73,7 @@ class Sockets:
         self._hub = hub
         self._connections = connections
         self._rooms = rooms
+        self._meetings = meetings
         self._directory = directory
         self._stream = stream
         self._ice = ice
@@ -93,19 +98,21 @@ class Sockets:
         now = self._clock.now_ms()
         page.connected, page.connected_at, page.heard_at, page.replaced = True, now, now, False
         page.peer_states.clear()
+        page.meeting = PageState.NONE.value
         exam_id = live.exam_id or 0
         welcome = self._welcome(live, hello.language)
         mine = self._hub.candidate_arrived(live.id, exam_id, hello.tab, welcome=welcome)
-        mine.told_place = _place_of(live)
+        mine.told_place, mine.told_watchers = _place_of(live), welcome["watchers"]
         self._connections.live.heard(live, "page")
         allowance = Allowance(limits.CANDIDATE_RATE, limits.CANDIDATE_BURST)
         stills = Allowance(limits.STILL_RATE, limits.STILL_BURST)
+        entries = Allowance(limits.ENTRY_RATE, limits.ENTRY_BURST)
 
         async def handle(frame: str | bytes) -> bool:
             live.page.heard_at = self._clock.now_ms()
             if isinstance(frame, bytes):
                 return self._still(mine, live, frame, stills)
-            return await self._from_candidate(mine, live, frame)
+            return await self._from_candidate(mine, live, frame, entries)
 
         with _open.labels("candidate").track_inprogress():
             try:
@@ -159,9 +166,14 @@ class Sockets:
             "still_interval_ms": STILL_INTERVAL,
             "video": VIDEO,
             "ice_servers": self._ice.for_peer(f"c{live.id}", now_ms=self._clock.now_ms()),
-            "watchers": len(self._hub.watchers_of(live.id)),
-            **place_message(live),
+            "watchers": len(self._hub.watchers_of(live.id))
+            if self._exam_at_service(live) is None
+            else live.meeting.watchers(self._clock.now_ms()),
+            **self._place_message(live),
         }
+
+    def _place_message(self, live: LiveConnection) -> dict[str, Any]:
+        return {**place_message(live), "meeting": self._exam_at_service(live) is not None}
 
     def _still(self, mine: CandidateSocket, live: LiveConnection, jpeg: bytes, allowance: Allowance) -> bool:
         if len(jpeg) > limits.STILL_SIZE:
@@ -178,13 +190,16 @@ class Sockets:
         self._connections.live.heard(live, "page")
         return True
 
-    async def _from_candidate(self, mine: CandidateSocket, live: LiveConnection, frame: str) -> bool:
+    async def _from_candidate(
+        self, mine: CandidateSocket, live: LiveConnection, frame: str, entries: Allowance
+    ) -> bool:
         message = _decode(messages.candidate_decoder, frame, mine.outbox)
         page = live.page
         match message:
             case messages.Ping(n=n):
                 mine.outbox.put({"t": "pong", "n": n})
                 self._connections.live.heard(live, "page", shows=False)
+                self._tell_watchers(mine, live)
                 return True
             case messages.CandidateSignal():
                 fields = {"peer": message.peer, **messages.signal_fields(message)}
@@ -211,12 +226,44 @@ class Sockets:
                 if revision > mine.confirming:
                     mine.confirming = revision
                     self._spawn(self._confirm(mine, live, revision))
+            case messages.MeetingState(state=state):
+                page.meeting = state
+            case messages.Enter():
+                return self._answer_entry(mine.outbox, lambda: self._meetings.entry(live), entries)
             case messages.Hello():
                 return True
             case _:
                 return False
         self._connections.live.heard(live, "page")
         return True
+
+    def _answer_entry(self, outbox: Outbox, enter: Callable[[], Entry], allowance: Allowance) -> bool:
+        """The way into a meeting, for the page that asked and nobody else."""
+        if not allowance.take(time.monotonic()):
+            outbox.put({"t": "no_meeting", "code": "too_many", "message": "Wait before asking again."})
+            return True
+        try:
+            entry = enter()
+        except InvigiloError as error:
+            code = error.code if isinstance(error, Refused) else "unavailable"
+            outbox.put({"t": "no_meeting", "code": code, "message": error.message})
+            return True
+        outbox.put(meeting_message(entry))
+        return True
+
+    def _tell_watchers(self, mine: CandidateSocket, live: LiveConnection) -> None:
+        """In a service's meeting nothing passes through us, so who looks is known from the proctors' pages there."""
+        if self._exam_at_service(live) is None:
+            return
+        count = live.meeting.watchers(self._clock.now_ms())
+        if count != mine.told_watchers:
+            mine.told_watchers = count
+            mine.outbox.put({"t": "watchers", "count": count})
+
+    def _exam_at_service(self, live: LiveConnection) -> Exam | None:
+        """The exam, where its rooms are meetings of a service."""
+        exam = self._directory.exams.get(live.exam_id or 0)
+        return None if exam is None or exam.proctoring.service is Service.BUILTIN else exam
 
     def _keep_self_check(self, live: LiveConnection, check: messages.SelfCheck) -> None:
         """Results come in bursts; only the newest is worth a write."""
@@ -270,8 +317,9 @@ class Sockets:
             return
         place = _place_of(live)
         if mine.told_place != place:
-            mine.outbox.put({"t": "placed", **place_message(live)})
+            mine.outbox.put({"t": "placed", **self._place_message(live)})
             mine.told_place = place
+        self._tell_watchers(mine, live)
 
     # --- the proctor's side ---
 
@@ -289,9 +337,10 @@ class Sockets:
         ice = self._ice.for_peer(f"p{account.id}", now_ms=self._clock.now_ms())
         mine.outbox.put_text(self._stream.snapshot(exam, ice_servers=ice, me=me))
         allowance = Allowance(limits.PROCTOR_RATE, limits.PROCTOR_BURST)
+        entries = Allowance(limits.ENTRY_RATE, limits.ENTRY_BURST)
 
         async def handle(frame: str | bytes) -> bool:
-            return isinstance(frame, str) and self._from_proctor(mine, frame)
+            return isinstance(frame, str) and self._from_proctor(mine, account, frame, entries)
 
         async def keep_checking() -> None:
             while mine.outbox.closing is None:
@@ -306,6 +355,8 @@ class Sockets:
             finally:
                 checking.cancel()
                 self._hub.proctor_left(mine)
+                if mine.in_meeting is not None:
+                    self._meetings.proctor_left(exam.id, mine.peer)
 
     async def _may_stay(
         self, account: Account, exam: Exam, still_valid: Callable[[], Awaitable[bool]]
@@ -320,7 +371,7 @@ class Sockets:
             return False
         return True
 
-    def _from_proctor(self, mine: ProctorSocket, frame: str) -> bool:
+    def _from_proctor(self, mine: ProctorSocket, account: Account, frame: str, entries: Allowance) -> bool:
         message = _decode(messages.proctor_decoder, frame, mine.outbox)
         match message:
             case messages.Ping(n=n):
@@ -345,6 +396,12 @@ class Sockets:
                 self._take_frames(mine, reports)
             case messages.Stills(connections=connections):
                 self._hub.subscribe_stills(mine, None if isinstance(connections, str) else connections)
+            case messages.EnterRoom(room=room):
+                exam = self._directory.exam(mine.exam_id)
+                enter = partial(self._meetings.entry_of_proctor, exam, room, account)
+                return self._answer_entry(mine.outbox, enter, entries)
+            case messages.Seen():
+                self._take_seen(mine, message)
             case _:
                 return False
         return True
@@ -357,6 +414,14 @@ class Sockets:
                 continue
             live.page.last_frames_at = now
             self._connections.live.heard(live, "frames")
+
+    def _take_seen(self, mine: ProctorSocket, message: messages.Seen) -> None:
+        mine.in_meeting = None if message.participants is None else message.room
+        if message.participants is None:
+            self._meetings.proctor_left(mine.exam_id, mine.peer)
+            return
+        found = [Found(one.identity, one.video, one.moderator) for one in message.participants]
+        self._meetings.seen(self._directory.exam(mine.exam_id), message.room, mine.peer, found)
 
     async def close_all(self) -> None:
         """The server stops: pages are told to come back."""
@@ -374,7 +439,11 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
     room = (
         None
         if live.room_number is None
-        else {"number": live.room_number, "subject": f"Room {live.room_number}"}
+        else {
+            "number": live.room_number,
+            "subject": f"Room {live.room_number}",
+            "state": live.room_state,
+        }
     )
     audio, video, chat = live.receive
     return {
@@ -387,7 +456,22 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
 
 
 def _place_of(live: LiveConnection) -> tuple[Any, ...]:
-    return live.revision, live.room_number, live.receive
+    return live.revision, live.room_number, live.room_state, live.receive
+
+
+def meeting_message(entry: Entry) -> dict[str, Any]:
+    """All a page needs to enter, token included."""
+    return {
+        "t": "meeting",
+        "kind": "jitsi",
+        "script": entry.page.script,
+        "domain": entry.page.domain,
+        "plain": entry.page.is_plain,
+        "room": entry.ticket.room,
+        "subject": entry.ticket.subject,
+        "token": entry.ticket.token,
+        "name": entry.display_name,
+    }
 
 
 def find_page(live: LiveConnection | None) -> LiveConnection:

@@ -19,6 +19,7 @@ from invigilo.exams.model import Exam
 from invigilo.monitoring import wall
 from invigilo.monitoring.live import LiveConnection, LiveConnections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms, RoomView
 from invigilo.rtc.hub import Hub
 
@@ -47,6 +48,7 @@ class Stream:
         *,
         live: LiveConnections,
         rooms: Rooms,
+        meetings: Meetings,
         directory: Directory,
         hub: Hub,
         writer: Writer,
@@ -56,6 +58,7 @@ class Stream:
         self._writer = writer
         self._live = live
         self._rooms = rooms
+        self._meetings = meetings
         self._directory = directory
         self._hub = hub
         self._clock = clock
@@ -102,12 +105,18 @@ class Stream:
 
     def judged(self, exam: Exam, live: LiveConnection) -> wall.Row:
         """One row, judged now."""
-        return wall.judge(live, exam, self._conditions(exam))
+        return self._row(exam, live, self._conditions(exam))
 
     def judged_all(self, exam: Exam) -> list[wall.Row]:
         """Everybody in an exam, judged now."""
         conditions = self._conditions(exam)
-        return [wall.judge(live, exam, conditions) for live in self._live.of_exam(exam.id)]
+        return [self._row(exam, live, conditions) for live in self._live.of_exam(exam.id)]
+
+    def _row(self, exam: Exam, live: LiveConnection, conditions: wall.Conditions) -> wall.Row:
+        """Beside the judgement, the name by which a service's meeting knows the candidate."""
+        row = wall.judge(live, exam, conditions)
+        row["identity"] = self._meetings.identity_of(exam, live)
+        return row
 
     def _conditions(self, exam: Exam) -> wall.Conditions:
         return wall.Conditions(
@@ -173,7 +182,7 @@ class Stream:
         pings: list[tuple[int, int | None]] = []
         for connection_id in ids:
             live = present[connection_id]
-            row = wall.judge(live, exam, conditions)
+            row = self._row(exam, live, conditions)
             before = state.rows.get(connection_id)
             state.rows[connection_id] = row
             if before is None or wall.without_ticks(before) != wall.without_ticks(row):

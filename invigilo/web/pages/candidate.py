@@ -47,6 +47,8 @@ async def page(request: AnyRequest, site: SiteParts, key: FromPath[str]) -> Resp
     if live.page.link_opened_at is None:
         live.page.link_opened_at = site.clock.now_ms()
         site.connections.live.heard(live, "page")
+    meeting = None if exam is None else site.meetings.page_of(exam)
+    origin = None if meeting is None else meeting.origin
     view = CandidatePage(
         language=language,
         candidate=name_of(live),
@@ -54,8 +56,9 @@ async def page(request: AnyRequest, site: SiteParts, key: FromPath[str]) -> Resp
         institution=institution,
         messages=site.renderer.catalogue.part(language, "candidate."),
         socket_path=f"/e/{key}/socket",
+        meeting_origin=origin,
     )
-    return site.renderer.respond(request, "candidate.html", view, language=language)
+    return site.renderer.respond(request, "candidate.html", view, language=language, meeting_origin=origin)
 
 
 @websocket("/e/{key:str}/socket")

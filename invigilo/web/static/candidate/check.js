@@ -5,11 +5,10 @@ import { findPath } from "./path.js";
 import { hasText, t } from "./texts.js";
 import { after } from "./timer.js";
 
-const NAMES = ["camera", "microphone", "path"];
 const PROMPT_AFTER = 4000; // ms; then somebody is probably being asked for permission
 
 /** How much each failure matters here: without a camera nobody sees the candidate, the rest is a loss of comfort. */
-const FAILURE_MARK = { camera: "problem", microphone: "warning", path: "warning" };
+const FAILURE_MARK = { camera: "problem", microphone: "warning", path: "warning", meeting: "warning" };
 
 export class Check {
   #devices;
@@ -20,10 +19,14 @@ export class Check {
   #pathRun = 0;
   #sent = "";
   #isWaitingLong = false;
+  #names;
+  #meeting = "none";
   onChange = () => {};
 
   constructor(root, devices, send) {
     this.#root = root;
+    // A room at a meeting service is the way to the proctors, and how far it goes is known once somebody enters.
+    this.#names = ["camera", "microphone", root.querySelector('[data-check="meeting"]') ? "meeting" : "path"];
     this.#devices = devices;
     this.#send = send;
     root.querySelector("[data-retry]").addEventListener("click", () => this.again());
@@ -50,8 +53,17 @@ export class Check {
     return Object.values(this.results).every((result) => result === "ok");
   }
 
+  /** How far the page got into the meeting; until there is a failure it is on the way. */
+  meetingSeen(state) {
+    this.#meeting = state;
+    const isUnderWay = state === "none" || state === "joining";
+    this.#path = { result: state === "joined" ? "ok" : isUnderWay ? "pending" : "no_path", detail: isUnderWay ? "" : `meeting ${state}` };
+    this.changed();
+  }
+
   /** The socket told which ways there are: look for one. */
   async lookForPath(iceServers) {
+    if (this.#names.includes("meeting")) return;
     this.#iceServers = iceServers || [];
     const run = ++this.#pathRun;
     const found = await findPath(this.#iceServers);
@@ -82,7 +94,7 @@ export class Check {
 
   /** Something may have changed: show it, and tell the server if it did. */
   changed() {
-    for (const name of NAMES) this.#show(name);
+    for (const name of this.#names) this.#show(name);
     this.tell();
     this.onChange();
   }
@@ -95,7 +107,7 @@ export class Check {
   }
 
   #show(name) {
-    const result = this.results[name];
+    const result = name === "meeting" ? this.#meetingResult : this.results[name];
     const item = this.#root.querySelector(`[data-check="${name}"]`);
     const key = this.#textKey(name, result);
     item.dataset.result = result;
@@ -106,10 +118,15 @@ export class Check {
     remedy.hidden = !remedy.textContent;
   }
 
+  get #meetingResult() {
+    if (this.#meeting === "joined") return "ok";
+    return this.#meeting === "none" || this.#meeting === "joining" ? "pending" : this.#meeting;
+  }
+
   #textKey(name, result) {
     const isInsecure = result === "denied_by_settings" && !window.isSecureContext;
     if (isInsecure) return `candidate.check.${name}.insecure`;
-    const isAsking = result === "pending" && name !== "path" && this.#isWaitingLong;
+    const isAsking = result === "pending" && name !== "path" && name !== "meeting" && this.#isWaitingLong;
     return `candidate.check.${name}.${isAsking ? "asking" : result}`;
   }
 }

@@ -5,6 +5,7 @@ import { Devices, isSeb } from "./camera.js";
 import { ExamWindow } from "./exam_window.js";
 import { Level } from "./level.js";
 import { Peers } from "./peers.js";
+import { Room } from "./room.js";
 import { Socket } from "./socket.js";
 import { States } from "./states.js";
 import { Stills } from "./stills.js";
@@ -24,6 +25,7 @@ const devices = new Devices();
 const peers = new Peers(devices, send);
 const states = new States(find("states"));
 const check = new Check(find("work"), devices, send);
+const room = new Room(find("meeting"), send);
 const exam = new ExamWindow(find("start-section"), check);
 const level = new Level(find("level"));
 const ownPicture = find("own-picture");
@@ -44,6 +46,8 @@ const heard = new Map(Object.entries({
     check.lookForPath(message.ice_servers);
   },
   placed: place,
+  meeting: (message) => room.ticket(message),
+  no_meeting: () => room.noTicket(),
   watch: (message) => peers.watch(message.peer, message.ice_servers),
   unwatch: (message) => peers.unwatch(message.peer),
   signal: (message) => peers.signal(message),
@@ -56,6 +60,7 @@ const heard = new Map(Object.entries({
 
 function place(message) {
   states.place(message.room);
+  room.place(message);
   send({ t: "confirm", revision: message.revision });
 }
 
@@ -81,6 +86,7 @@ devices.onChange = () => {
 check.onChange = () => exam.show();
 peers.onState = (state, hasConnected) => check.connectionSeen(state, hasConnected);
 exam.onChange = () => tellMedia();
+room.onChange = () => check.meetingSeen(room.state);
 
 function showOwnPicture() {
   const sending = devices.sending("camera");
@@ -137,6 +143,7 @@ window.addEventListener("pageshow", (event) => event.persisted && wake());
 /** Another tab took over, or the exam is over: let go of camera, microphone and connections, and say so. */
 function stop(state, reason) {
   peers.closeAll();
+  room.leave();
   devices.stop();
   find("work").hidden = true;
   find("stopped").hidden = false;

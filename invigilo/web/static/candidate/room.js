@@ -1,0 +1,141 @@
+// The room where it is a service's meeting: entered as soon as there is a place, left when there is none, and entered again.
+
+import { enter, originOf } from "../meeting/meeting.js";
+import { pageData, t } from "./texts.js";
+import { after } from "./timer.js";
+
+const ANSWER_WITHIN = 8000; // ms until the question for a ticket is asked again
+const FIRST_PAUSE = 2000;
+const LONGEST_PAUSE = 30_000;
+const RELOADED = "invigilo-reloaded-for";
+
+export class Room {
+  #send;
+  #root;
+  #frame;
+  #again;
+  #place = null;
+  #meeting = null;
+  #pause = FIRST_PAUSE;
+  #cancel = null;
+  state = "none";
+  onChange = () => {};
+
+  constructor(root, send) {
+    this.#send = send;
+    this.#root = root;
+    if (!root) return;
+    this.#frame = root.querySelector("[data-meeting-frame]");
+    this.#again = root.querySelector("[data-meeting-again]");
+    this.#again.addEventListener("click", () => this.#ask());
+    this.#show();
+  }
+
+  /** Where this candidate should be, and what they may receive there. */
+  place(message) {
+    if (!message.meeting) return this.leave();
+    if (!this.#root) return reloadOnce("meeting"); // the page was opened before the exam was chosen
+    const isOpen = message.room !== null && message.room.state === "open";
+    const place = isOpen && {
+      number: message.room.number,
+      audio: message.receive_audio,
+      video: message.receive_video,
+      chat: message.chat,
+    };
+    const isSame = JSON.stringify(place) === JSON.stringify(this.#place);
+    if (isSame) return this.tell();
+    this.leave();
+    this.#place = place || null;
+    if (this.#place) this.#ask();
+  }
+
+  leave() {
+    this.#wait(null);
+    this.#meeting?.leave();
+    this.#meeting = null;
+    this.#place = null;
+    this.#pause = FIRST_PAUSE;
+    this.#become("none");
+  }
+
+  /** After a new line to the server: it may have forgotten. */
+  tell() {
+    this.#send({ t: "meeting", state: this.state });
+  }
+
+  #ask() {
+    this.#meeting?.leave();
+    this.#meeting = null;
+    this.#become("joining");
+    this.#send({ t: "enter" });
+    this.#wait(ANSWER_WITHIN);
+  }
+
+  ticket(message) {
+    if (!this.#place || this.#meeting) return;
+    if (originOf(message) !== pageData.meeting_origin) return reloadOnce(originOf(message)); // it moved
+    this.#wait(null);
+    const wishes = {
+      role: "candidate",
+      language: pageData.language,
+      title: t("candidate.meeting.frame"),
+      audio: this.#place.audio,
+      video: this.#place.video,
+      chat: this.#place.chat,
+    };
+    const mine = enter(message, this.#frame, wishes, {
+      state: (state) => (this.#meeting === mine || this.#meeting === null) && this.#heard(state),
+    });
+    this.#meeting = mine;
+  }
+
+  noTicket() {
+    if (this.#place) this.#retry();
+  }
+
+  #heard(state) {
+    this.#become(state);
+    if (state === "joined") this.#pause = FIRST_PAUSE;
+    if (state === "joining" || state === "joined") return;
+    this.#meeting = null;
+    if (state !== "kicked") this.#retry(); // who was sent out comes back when they press the button
+  }
+
+  #retry() {
+    this.#wait(this.#pause * (0.75 + Math.random() / 2));
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
+  }
+
+  #wait(pause) {
+    this.#cancel?.();
+    this.#cancel = pause === null ? null : after(pause, () => this.#place && this.#ask());
+  }
+
+  #become(state) {
+    const isNews = state !== this.state;
+    this.state = state;
+    if (!isNews) return;
+    this.tell();
+    this.#show();
+    this.onChange();
+  }
+
+  #show() {
+    if (!this.#root) return;
+    this.#root.dataset.shows = this.state;
+    this.#again.hidden = this.state !== "kicked";
+    const isHearing = this.#place && (this.#place.audio || this.#place.video || this.#place.chat);
+    this.#root.dataset.receives = isHearing ? "something" : "nothing";
+  }
+}
+
+/** A page may use only the meeting server it was opened for; once per server, so that a wrong setting makes no loop. */
+function reloadOnce(what) {
+  try {
+    if (sessionStorage.getItem(RELOADED) === what) return;
+    sessionStorage.setItem(RELOADED, what);
+  } catch {
+    return;
+  }
+  location.reload();
+}
