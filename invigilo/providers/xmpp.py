@@ -415,7 +415,9 @@ class Participant:
             async with asyncio.timeout(GOODBYE):
                 await self.transport.say_goodbye(last if self.room else "")
                 if self._listener is not None:
-                    await self._wait(lambda: False)  # until the server has closed: then it knows that we are gone
+                    await self._wait(
+                        lambda: False
+                    )  # until the server has closed: then it knows that we are gone
         if self._listener is not None:
             self._listener.cancel()
             with contextlib.suppress(asyncio.CancelledError):
