@@ -303,6 +303,7 @@ class _Run:
         self._jicofo_authenticates = False
         self._was_owner_at_once = False
         self._lets_everybody_in = False
+        self._clock_is_off = 0.0
 
     def entering(self, *, with_identity: bool) -> list[tuple[str, Callable[[], Awaitable[Note]]]]:
         """The steps inside the room."""
@@ -354,7 +355,7 @@ class _Run:
         site = self._found()
         if site.date is None:
             raise _Unproven("no_date")
-        off = (site.date - self._clock.now()).total_seconds()
+        off = self._clock_is_off = (site.date - self._clock.now()).total_seconds()
         if abs(off) > CLOCK_MAY_BE_OFF:
             raise ProofFailed("clock_ahead" if off > 0 else "clock_behind", seconds=round(abs(off)))
         return None
@@ -575,6 +576,7 @@ class _Run:
             "subject": key.subject,
             "algorithm": key.algorithm,
             "key_id": key.key_id,
+            "seconds": round(abs(self._clock_is_off)),
         }
 
 
