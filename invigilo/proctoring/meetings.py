@@ -18,7 +18,7 @@ from invigilo.clock import Clock, to_ms
 from invigilo.errors import ProviderError, ProviderRefused, Refused
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam, SealedDefinition
-from invigilo.monitoring import wall
+from invigilo.monitoring import rules
 from invigilo.monitoring.capability import os_family
 from invigilo.monitoring.live import LiveConnection, LiveConnections
 from invigilo.monitoring.meeting import Sight
@@ -110,7 +110,7 @@ class Meetings:
     def _candidate(self, live: LiveConnection, exam: Exam) -> Guest:
         return Guest(
             identity=_identity(live),
-            display_name=wall.name_of(live),
+            display_name=_shown_name(live),
             is_proctor=False,
             expires_at=_expires_at(exam),
         )
@@ -229,6 +229,17 @@ class Meetings:
         if is_news:
             self._live.heard(live, "meeting")
         return is_news
+
+
+def _shown_name(live: LiveConnection) -> str:
+    """What everybody in the meeting is told, other candidates too (jitsi.md §1.3): never an address."""
+    name = rules.display_name(
+        user_session_id=live.user_session_id,
+        account_name=live.device.account_name,
+        machine_name=live.device.machine_name,
+        address=None,
+    )
+    return name or f"SEB {live.id}"
 
 
 def _identity(live: LiveConnection) -> str:

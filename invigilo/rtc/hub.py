@@ -54,7 +54,7 @@ class CandidateSocket:
     outbox: Outbox = field(default_factory=Outbox)
     told_place: tuple[Any, ...] | None = None
     """The place its page was told last."""
-    told_watchers: int | None = None
+    told_watchers: int = 0
     """How many proctors in its meeting its page was told of last."""
     successor: str | None = None
     """The tab whose socket took this one's place, here or at another node."""

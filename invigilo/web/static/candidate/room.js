@@ -63,10 +63,11 @@ export class Room {
     this.#send({ t: "meeting", state: this.state });
   }
 
+  /** What failed last stays said until the next try ends well or otherwise: a page that blinks helps nobody. */
   #ask() {
     this.#meeting?.leave();
     this.#meeting = null;
-    this.#become("joining");
+    if (this.state === "none" || this.state === "joined" || this.state === "kicked") this.#become("joining");
     this.#send({ t: "enter" });
     this.#wait(ANSWER_WITHIN);
   }
@@ -83,9 +84,7 @@ export class Room {
       video: this.#place.video,
       chat: this.#place.chat,
     };
-    const mine = enter(message, this.#frame, wishes, {
-      state: (state) => (this.#meeting === mine || this.#meeting === null) && this.#heard(state),
-    });
+    const mine = enter(message, this.#frame, wishes, { state: (state) => mine === this.#meeting && this.#heard(state) });
     this.#meeting = mine;
   }
 

@@ -106,7 +106,6 @@ export class JitsiMeeting {
   }
 
   async start() {
-    this.#heard.state?.("joining", "");
     try {
       await load(this.#ticket.script);
     } catch (error) {

@@ -1,0 +1,113 @@
+"""A running server whose exam meets at a stand-in of Jitsi Meet: definition and exam stored as the settings pages store them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, update
+
+from invigilo.exams.directory import directory_changed
+from invigilo.exams.model import JoinBy, Service
+from invigilo.simulate.jitsi import JitsiStandIn, Mood, Reports, jitsi_stand_in
+from invigilo.simulate.jitsi_rules import Deployment
+from invigilo.storage.tables import exams, service_definitions
+from tests.providers.keys import jitsi_values
+from tests.server import Server, running
+
+SECRET = jitsi_values()["app_secret"]
+EVENTS_SECRET = "what-the-event-component-sends"
+
+
+def deployment(**more: Any) -> Deployment:
+    return Deployment(jwt_app_id="exam-office", jwt_app_secret=SECRET, **more)
+
+
+@dataclass
+class MeetingSite:
+    server: Server
+    jitsi: JitsiStandIn
+    definition_id: int
+
+    async def change_definition(self, **values: Any) -> None:
+        """As an administrator does: stored, and announced."""
+        async with self.server.app.work() as w:
+            table = service_definitions
+            sealed = {name: values.pop(name) for name in ("app_secret", "events_secret") if name in values}
+            changed: dict[Any, Any] = {"revision": table.c.revision + 1}
+            if sealed:
+                changed["secrets_encrypted"] = _sealed(self.server, {"events_secret": EVENTS_SECRET} | sealed)
+            if values:
+                changed["values"] = _values(self.jitsi.url) | values
+            await w.db.execute(update(table).where(table.c.id == self.definition_id).values(changed))
+            await directory_changed(w)
+        await self.server.app.directory.follow()
+
+
+def _values(url: str) -> dict[str, str]:
+    known = jitsi_values(server_url=url)
+    return {name: value for name, value in known.items() if name != "app_secret"}
+
+
+def _sealed(server: Server, secrets: dict[str, str]) -> dict[str, Any]:
+    box = server.app.storage.box
+    return {name: {"sealed": box.encrypt(value), "since": 0} for name, value in secrets.items()}
+
+
+async def use_jitsi(
+    server: Server, jitsi: JitsiStandIn, *, app_secret: str = SECRET, join_by: JoinBy = JoinBy.PAGE
+) -> int:
+    """Make a definition of this stand-in and let every exam meet there; returns its id."""
+    app = server.app
+    secrets = {"app_secret": app_secret, "events_secret": EVENTS_SECRET}
+    async with app.work() as w:
+        definition_id = (
+            await w.db.execute(
+                insert(service_definitions)
+                .values(
+                    {
+                        "institution_id": int(await server.institution()),
+                        "name": "Our Jitsi",
+                        "service": "jitsi",
+                        "values": _values(jitsi.url),
+                        "secrets_encrypted": _sealed(server, secrets),
+                        "created_at": 0,
+                    }
+                )
+                .returning(service_definitions.c.id)
+            )
+        ).scalar_one()
+        await w.db.execute(
+            update(exams).values(
+                service=Service.JITSI.value, service_definition_id=definition_id, join_by=join_by.value
+            )
+        )
+        await directory_changed(w)
+    await app.directory.follow()
+    return definition_id
+
+
+@asynccontextmanager
+async def meeting_site(
+    folder: Path,
+    mood: Mood = Mood.WELL,
+    *,
+    path: str = "",
+    app_secret: str = SECRET,
+    join_by: JoinBy = JoinBy.PAGE,
+    reports: bool = False,
+    **more: Any,
+) -> AsyncIterator[MeetingSite]:
+    """`reports`: the stand-in tells our server who comes and goes."""
+    told = Reports(secret=EVENTS_SECRET)
+    async with (
+        jitsi_stand_in(deployment(), mood, path=path, reports=told) as jitsi,
+        running(folder, **more) as server,
+    ):
+        definition_id = await use_jitsi(server, jitsi, app_secret=app_secret, join_by=join_by)
+        if reports:
+            told.url = f"{server.url}/hooks/{definition_id}"
+        yield MeetingSite(server, jitsi, definition_id)
