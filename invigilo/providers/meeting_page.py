@@ -24,6 +24,11 @@ class MeetingPage:
     """Scheme, host and port: what a page's policy has to allow."""
 
     @property
+    def host(self) -> str:
+        """For people to read."""
+        return self.origin.partition("://")[2]
+
+    @property
     def is_plain(self) -> bool:
         """Reached by http, which addresses of this machine alone may be."""
         return self.origin.startswith("http://")

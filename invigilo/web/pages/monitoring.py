@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -125,7 +126,13 @@ async def room(
         raise NotFound(f"There is no room {number} in this exam yet. Rooms appear as candidates arrive.")
     await _record(site, account, exam, "room_entered", detail={"room": number})
     page = _monitoring_page(request, site, account, exam, view="room", room_number=number)
-    return site.renderer.respond(request, "room.html", page, language=page.frame.language)
+    meeting = site.meetings.page_of(exam)
+    if meeting is None:
+        return site.renderer.respond(request, "room.html", page, language=page.frame.language)
+    page = replace(page, meeting_host=meeting.host, data={**page.data, "meetingOrigin": meeting.origin})
+    return site.renderer.respond(
+        request, "room_meeting.html", page, language=page.frame.language, meeting_origin=meeting.origin
+    )
 
 
 @get("/monitoring/{exam_id:int}/overview")

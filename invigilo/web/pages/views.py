@@ -80,6 +80,8 @@ class MonitoringPage:
     data: dict[str, Any] = field(default_factory=dict[str, Any])
     """For the scripts: socket address, texts, room number."""
     room_number: int | None = None
+    meeting_host: str = ""
+    """Where the room is a service's meeting: whose."""
 
 
 @dataclass(frozen=True, slots=True)
