@@ -117,6 +117,7 @@ class App:
             clock=self.clock,
             provider_of=providers or self.registry.provider_of,
             page_of=self.registry.page_of,
+            provider_by=self.registry.provider,
         )
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
@@ -187,7 +188,6 @@ class App:
             connections=self.connections,
             rooms=self.rooms,
             meetings=self.meetings,
-            registry=self.registry,
             directory=self.directory,
             writer=self.writer,
             hub=self.hub,

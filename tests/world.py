@@ -84,6 +84,7 @@ class World:
             clock=self.clock,
             provider_of=self.provider_of,
             page_of=lambda _exam: None,
+            provider_by=lambda _definition: self.provider,
         )
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place

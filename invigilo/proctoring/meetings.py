@@ -15,7 +15,7 @@ import structlog
 
 from invigilo.accounts.model import Account
 from invigilo.clock import Clock, to_ms
-from invigilo.errors import ProviderError, ProviderRefused, Refused
+from invigilo.errors import InvigiloError, NotAllowed, ProviderError, ProviderRefused, Refused
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam, SealedDefinition
 from invigilo.monitoring import rules
@@ -25,7 +25,7 @@ from invigilo.monitoring.meeting import Sight
 from invigilo.monitoring.model import Instruction, InstructionType
 from invigilo.proctoring.model import Room, RoomState
 from invigilo.proctoring.service import ROOM, SERVICE_TYPE, SUBJECT, Rooms
-from invigilo.providers.base import Guest, JitsiTicket, Presence, Provider, ProviderEvent, RoomHandle
+from invigilo.providers.base import Guest, Headers, JitsiTicket, Presence, Provider, ProviderEvent, RoomHandle
 from invigilo.providers.meeting_page import MeetingPage
 from invigilo.providers.registry import ProviderOf
 from invigilo.providers.webhooks import Inbox
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 TICKET_GRACE = timedelta(minutes=30)
 IDENTITIES_KEPT = 50_000
+COMPLAIN_EVERY = 60_000  # ms between two lines of the log about refused reports of one definition
 PageOf = Callable[[Exam], MeetingPage | None]
 
 
@@ -67,6 +68,7 @@ class Meetings:
         clock: Clock,
         provider_of: ProviderOf,
         page_of: PageOf,
+        provider_by: Callable[[SealedDefinition], Provider],
     ) -> None:
         self._directory = directory
         self._rooms = rooms
@@ -74,7 +76,9 @@ class Meetings:
         self._clock = clock
         self._provider_of = provider_of
         self.page_of = page_of
+        self._provider_by = provider_by
         self._inbox = Inbox()
+        self._complained: dict[int, int] = {}
         self._identities: dict[tuple[int, str, int], str] = {}
 
     # --- entering ---
@@ -193,8 +197,30 @@ class Meetings:
             if live.meeting.proctor_left(peer):
                 self._live.heard(live, "meeting")
 
-    def take_report(self, definition: SealedDefinition, provider: Provider, event: ProviderEvent) -> bool:
-        """A verified report of the service; False when it is old, repeated or about no room of this definition."""
+    def take_report(self, definition_id: int, headers: Headers, body: bytes) -> bool:
+        """A report of the service behind a definition; False when it is old, repeated or about no room of ours.
+
+        Raises NotAllowed when it cannot be proven whose it is, BadInput when it cannot be read.
+        """
+        definition = self._directory.definitions.get(definition_id)
+        if definition is None:
+            raise NotAllowed("This report is not from a meeting service that is set up here.")
+        provider = self._provider_by(definition)
+        try:
+            event = provider.read_webhook(headers, body)
+        except InvigiloError as error:
+            self._complain(definition_id, error.message)
+            raise
+        return event is not None and self._take_event(definition, provider, event)
+
+    def _complain(self, definition_id: int, reason: str) -> None:
+        """Once a minute: whoever knows the address can send as many as they like."""
+        now = self._clock.now_ms()
+        if now - self._complained.get(definition_id, -COMPLAIN_EVERY) >= COMPLAIN_EVERY:
+            self._complained[definition_id] = now
+            log.warning("report_refused", definition_id=definition_id, reason=reason)
+
+    def _take_event(self, definition: SealedDefinition, provider: Provider, event: ProviderEvent) -> bool:
         room = self._rooms.called(event.room)
         exam = None if room is None else self._directory.exams.get(room.exam_id)
         if room is None or exam is None or exam.proctoring.definition_id != definition.id:

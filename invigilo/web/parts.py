@@ -20,7 +20,6 @@ from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms
-from invigilo.providers.registry import Registry
 from invigilo.rtc.hub import Hub
 from invigilo.secrets_box import SecretBox
 from invigilo.storage.work import WorkFactory
@@ -42,7 +41,6 @@ class Site:
     connections: Connections
     rooms: Rooms
     meetings: Meetings
-    registry: Registry
     directory: Directory
     writer: Writer
     hub: Hub

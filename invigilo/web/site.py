@@ -23,6 +23,7 @@ from litestar.types import Receive, Scope, Send
 
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web import hooks
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.api.description import Description
@@ -56,6 +57,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *candidate.handlers,
             *connection_files.handlers,
             *operation.handlers,
+            *hooks.handlers,
             api_router(API_HANDLERS),
         ],
         dependencies={

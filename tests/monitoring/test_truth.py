@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from invigilo.exams.model import JoinBy
 from invigilo.monitoring import truth
 from invigilo.monitoring.capability import TABLE, UNKNOWN_CLIENT, capability
+from invigilo.monitoring.meeting import PageState
 from invigilo.monitoring.model import ConnectionState, OsFamily
 from invigilo.monitoring.rules import Severity
 from invigilo.monitoring.truth import CAUSES, Evidence, Frames, Joined, Seb, assess
@@ -72,6 +73,8 @@ NATIVE = replace(
     native_sent_at=NOW - AGO,
     native_confirmed=True,
 )
+AT_SERVICE = replace(WELL, service="jitsi", meeting="joined")
+"""The same candidate where the room is a service's meeting."""
 TOO_OLD = capability(OsFamily.WINDOWS, (3, 2))
 
 EXAMPLES = {
@@ -98,6 +101,16 @@ EXAMPLES = {
     "page_cannot_connect": replace(NO_PAGE, link_opened_at=NOW - 30_000),
     "page_not_opened": NO_PAGE,
     "assigned_not_confirmed": replace(WELL, revision=2),
+    "candidate_is_moderator": replace(AT_SERVICE, is_moderator=True),
+    "meeting_script_failed": replace(AT_SERVICE, meeting="script_failed"),
+    "meeting_unreachable": replace(AT_SERVICE, meeting="unreachable"),
+    "meeting_refused": replace(AT_SERVICE, meeting="refused"),
+    "meeting_locked": replace(AT_SERVICE, meeting="locked"),
+    "meeting_full": replace(AT_SERVICE, meeting="full"),
+    "meeting_kicked": replace(AT_SERVICE, meeting="kicked"),
+    "meeting_lost": replace(AT_SERVICE, meeting="lost"),
+    "meeting_joining": replace(AT_SERVICE, meeting="joining", socket_connected_at=NOW - 19_000),
+    "meeting_not_joined": replace(AT_SERVICE, meeting="none"),
     "camera_denied_by_settings": replace(NO_PICTURE, camera="off", camera_check="denied_by_settings"),
     "camera_denied_by_system": replace(NO_PICTURE, camera="off", camera_check="denied_by_system"),
     "no_camera": replace(NO_PICTURE, camera="off", camera_check="no_device"),
@@ -343,6 +356,25 @@ def test_waiting_alone_never_makes_anything_ok(evidence, later):
     for fact in ("seb", "joined", "frames"):
         if getattr(after, fact) == "ok":
             assert getattr(before, fact) == "ok"
+
+
+# --- the meeting of a service ---
+
+
+def test_in_the_room_means_in_the_meeting():
+    """A camera page that is there, and not yet in the service's meeting, is in no room."""
+    assert assess(AT_SERVICE).joined == "ok"
+    assert assess(AT_SERVICE).cause is None
+    for state in PageState:
+        expected = "ok" if state is PageState.JOINED else "waiting"
+        assert assess(replace(AT_SERVICE, meeting=state.value)).joined == expected
+
+
+def test_our_own_network_path_explains_nothing_about_a_service():
+    failing = replace(
+        AT_SERVICE, path_check="no_path", watchers=1, watched_since=NOW - AGO, turn_configured=False
+    )
+    assert assess(failing).cause == "no_frames_while_watched"
 
 
 # --- the table and its words ---

@@ -71,7 +71,7 @@ export class PeopleList {
     if (mark === this.#others) return;
     this.#others = mark;
     find("others").replaceChildren(
-      ...lines.map(([tone, text]) => make("li", { className: "person", "data-severity": tone }, icon(tone === "ok" ? "eye" : tone), make("span", {}, text))),
+      ...lines.map(([tone, text]) => make("li", { className: "member", "data-severity": tone }, icon(tone === "ok" ? "eye" : tone), make("span", {}, text))),
     );
   }
 
@@ -100,18 +100,18 @@ class PersonCard {
 
   constructor(id, acts) {
     this.image = make("img", { alt: "", hidden: true });
-    this.shape = make("span", { className: "person-shape" }, icon("info"));
-    this.name = make("a", { className: "person-name", href: `${page.base}/connections/${id}` });
-    this.open = make("span", { className: "person-open" });
-    this.words = make("p", { className: "person-words" });
+    this.shape = make("span", { className: "member-shape" }, icon("info"));
+    this.name = make("a", { className: "member-name", href: `${page.base}/connections/${id}` });
+    this.open = make("span", { className: "member-open" });
+    this.words = make("p", { className: "member-words" });
     this.tools = make(
       "span",
-      { className: "person-tools" },
+      { className: "member-tools" },
       this.#button("enlarge", () => acts.pin(this.#session.id)),
       this.#button("mute", () => acts.mute(this.#session.id)),
       this.#button("leave", () => acts.remove(this.#session.id, this.#row.name)),
     );
-    this.item = make("li", { className: "person", "data-id": id }, this.shape, this.name, this.tools, this.open, this.words, this.image);
+    this.item = make("li", { className: "member", "data-id": id }, this.shape, this.name, this.tools, this.open, this.words, this.image);
   }
 
   #button(shape, act) {
