@@ -96,6 +96,7 @@ def shown(day: Day) -> dict[str, Any]:
         "live": world.live,
         "rooms": world.rooms,
         "directory": world.directory,
+        "meetings": world.meetings,
         "clock": world.clock,
     }
     stream = Stream(hub=SimpleNamespace(), writer=world.writer, has_turn=False, **parts)
