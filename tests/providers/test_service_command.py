@@ -197,3 +197,12 @@ async def test_no_sentence_is_left_with_a_hole(mood: Mood) -> None:
         for sentence in service_command.sentences_of(step, CATALOGUE, "en").values():
             assert not re.search(r"\{\w+\}", sentence), sentence
             assert not sentence.startswith("proof."), sentence
+
+
+def test_every_remedy_stands_in_the_documentation() -> None:
+    """docs/providers/ says what each failed step means, in the words of the pages."""
+    folder = Path(__file__).resolve().parents[2] / "docs" / "providers"
+    pages = "".join(page.read_text("utf-8") for page in folder.glob("*.md"))
+    for key, sentence in CATALOGUE.texts["en"].items():
+        if key.startswith("proof.remedy."):
+            assert sentence.replace("{", "‹").replace("}", "›") in pages, key
