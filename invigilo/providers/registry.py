@@ -7,7 +7,7 @@ for as long as the definition it was made of stands, to the last character.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,6 +40,17 @@ def provider_of(exam: Exam) -> Provider:
     """Where there are no definitions: built-in rooms, and for every other service one that says what is missing."""
     service = exam.proctoring.service
     return _builtin if service is Service.BUILTIN else NoProvider(service)
+
+
+def provider_from(service: str, values: Mapping[str, str], *, clock: Clock) -> Provider:
+    """The provider of a service definition: its kind, and its values with their secrets revealed."""
+    match service:
+        case "jitsi":
+            return JitsiProvider(JitsiSettings.of(values), clock=clock)
+        case "jaas":
+            return JaasProvider(JaasSettings.of(values), clock=clock)
+        case _:
+            return _builtin
 
 
 class NoProvider:
@@ -125,11 +136,4 @@ class Registry:
             secrets = {name: self.box.decrypt(sealed) for name, sealed in definition.sealed.items()}
         except BadInput as error:
             return NoProvider(definition.service, error.message)
-        values = {**definition.values, **secrets}
-        match definition.service:
-            case Service.BUILTIN:
-                return _builtin
-            case Service.JITSI:
-                return JitsiProvider(JitsiSettings.of(values), clock=self.clock)
-            case Service.JAAS:
-                return JaasProvider(JaasSettings.of(values), clock=self.clock)
+        return provider_from(definition.service.value, {**definition.values, **secrets}, clock=self.clock)

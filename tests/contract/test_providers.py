@@ -42,6 +42,7 @@ from invigilo.providers.jitsi import JitsiProvider
 from invigilo.providers.jitsi_settings import JaasSettings, JitsiSettings
 from invigilo.providers.jitsi_site import http_to
 from invigilo.providers.jitsi_tokens import new_room_name
+from invigilo.providers.registry import provider_from
 from invigilo.providers.webhooks import Inbox
 from invigilo.providers.xmpp import Address, LoginRefused, Participant, XmppError, participant
 from invigilo.simulate.jaas import JaasMood, JaasStandIn, SignedReports, jaas_stand_in
@@ -454,3 +455,15 @@ def test_a_left_that_overtakes_its_joined_stays_left() -> None:
     assert not inbox.take(event(Presence.LEFT, 2_000, "2"))
     assert not inbox.take(event(Presence.JOINED, 2_000, "3"))
     assert inbox.take(event(Presence.JOINED, 1_000, "4", who="b"))
+
+
+def test_each_described_service_has_its_provider() -> None:
+    made = {
+        "builtin": provider_from("builtin", {}, clock=SystemClock()),
+        "jitsi": provider_from("jitsi", jitsi_values(), clock=SystemClock()),
+        "jaas": provider_from("jaas", jaas_values(), clock=SystemClock()),
+    }
+    assert made.keys() == DESCRIPTIONS.keys()
+    assert {name: provider.features for name, provider in made.items()} == {
+        name: one.features for name, one in DESCRIPTIONS.items()
+    }
