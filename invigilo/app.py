@@ -31,8 +31,10 @@ from invigilo.jobs import Jobs
 from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.service import Rooms
-from invigilo.providers.registry import ProviderOf, provider_of
+from invigilo.proctoring.settings import ProctoringSettingsService
+from invigilo.providers.registry import Offer, ProviderOf, offer, provider_of
 from invigilo.rtc.hub import Hub
 from invigilo.rtc.ice import IceServers
 from invigilo.sebconfig.config_key import config_key
@@ -64,6 +66,7 @@ class App:
         *,
         clock: Clock | None = None,
         providers: ProviderOf = provider_of,
+        services: Offer | None = None,
     ) -> None:
         self.settings = settings
         self.storage = storage
@@ -135,6 +138,20 @@ class App:
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
         )
         self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
+        self.services = ServiceDefinitions(
+            work=self.work,
+            reading=self.reading,
+            box=storage.box,
+            clock=self.clock,
+            offer=services or offer(self.clock),
+        )
+        self.proctoring = ProctoringSettingsService(
+            work=self.work,
+            reading=self.reading,
+            clock=self.clock,
+            rooms=self.rooms,
+            definitions=self.services,
+        )
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -165,6 +182,8 @@ class App:
         return Site(
             accounts=self.accounts,
             tokens=self.tokens,
+            services=self.services,
+            proctoring=self.proctoring,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,
@@ -279,12 +298,16 @@ def _address_of(scope: Scope) -> str | None:
 
 
 async def build(
-    settings: Settings, *, clock: Clock | None = None, providers: ProviderOf = provider_of
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    providers: ProviderOf = provider_of,
+    services: Offer | None = None,
 ) -> App:
     """Open (and migrate) the database and join the parts; nothing runs yet."""
     the_clock = clock or SystemClock()
     storage = await open_storage(settings, clock=the_clock)
-    return App(settings, storage, clock=the_clock, providers=providers)
+    return App(settings, storage, clock=the_clock, providers=providers, services=services)
 
 
 def bind(host: str, port: int) -> socket.socket:

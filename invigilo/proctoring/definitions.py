@@ -88,6 +88,11 @@ class ServiceDefinitions:
         async with self._reading() as w:
             return await queries.users_of(w.db, definition.id)
 
+    async def exams_with_rooms(self, definition: ServiceDefinition) -> list[str]:
+        """Names of the exams that have rooms there: until they are reset, what identifies the service stays."""
+        async with self._reading() as w:
+            return await queries.exams_with_rooms(w.db, definition.id)
+
     # --- changing ---
 
     async def create(self, service: Service, wish: DefinitionWish, *, by: Account) -> ServiceDefinition:

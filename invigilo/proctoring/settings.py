@@ -7,12 +7,12 @@ meeting service run outside any transaction; rooms that it has not closed yet ar
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from invigilo.accounts.model import Account, Kind, Right
-from invigilo.accounts.permissions import access, access_exam, rights_in, rights_on
+from invigilo.accounts.permissions import access, access_exam, require, rights_in, rights_on
 from invigilo.activity.service import record
 from invigilo.clock import Clock
 from invigilo.errors import BadInput, Invalid, Refused
@@ -21,6 +21,7 @@ from invigilo.exams.model import JoinBy, ProctoringSettings, Service
 from invigilo.proctoring import rules
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.model import (
+    DefinitionWish,
     Holder,
     HolderKind,
     KeyNotice,
@@ -137,6 +138,32 @@ class ProctoringSettingsService:
         if wish.close_rooms and not wish.enabled:
             await self._rooms.finish_steps()
         return saved
+
+    async def enter(
+        self, kind: HolderKind, holder_id: int, wish: SettingsWish, new: DefinitionWish, *, by: Account
+    ) -> ServiceDefinition:
+        """Enter a new service together with the settings that choose it; those are to be saved next.
+
+        In a transaction of its own: an untested service is refused a moment later, and nobody should have to type its
+        secrets again. Raises what `save` raises, with the problems of both at once.
+        """
+        require(by, Kind.SERVICE, Right.CHANGE)
+        async with self._work() as w:
+            holder = await self._holder(w, kind, holder_id, by, Right.CHANGE, lock=True)
+            use = await queries.room_use(w.db, holder.id) if kind is HolderKind.EXAM else RoomUse()
+            rules.may_save(wish, holder, use)
+            taken = await service_queries.is_name_taken(
+                w.db, holder.institution_id, new.name.strip(), but=None
+            )
+            problems, _ = self._definitions.checked(wish.service, new, stored=frozenset(), taken=taken)
+            chosen = ServiceDefinition(
+                0, holder.institution_id, new.name, wish.service, {}, {}, is_proven=True
+            )
+            with_it = replace(wish, definition_id=0)
+            problems += rules.settings_problems(with_it, holder, chosen, self._definitions.choices)
+            if problems:
+                raise Invalid(*problems)
+            return await self._definitions.create_in(w, holder.institution_id, wish.service, new, by=by)
 
     async def save_in(
         self, w: Work, kind: HolderKind, holder_id: int, wish: SettingsWish, *, by: Account

@@ -13,6 +13,7 @@ from invigilo.exams.model import JoinBy, ProctoringFeature, ProctoringSettings, 
 from invigilo.proctoring.model import Holder, HolderKind, Room, RoomState, RoomUse
 from invigilo.storage.queries import exams as exam_queries
 from invigilo.storage.queries import rooms as room_queries
+from invigilo.storage.queries.services import MOST
 from invigilo.storage.tables import (
     client_connections,
     configuration_versions,
@@ -30,6 +31,8 @@ async def holder(
     db: AsyncConnection, kind: HolderKind, holder_id: int, *, lock: bool = False
 ) -> Holder | None:
     """The exam (an archived one too) or the template. `lock` holds it for this transaction."""
+    if abs(holder_id) > MOST:
+        return None
     table = _TABLES[kind]
     columns: list[ColumnElement[Any]] = [
         table.c[name]

@@ -17,6 +17,9 @@ from invigilo.storage.tables import exam_templates, exams, rooms, service_defini
 Sealed = Mapping[str, Mapping[str, Any]]
 """Secret → `{"sealed": …, "since": ms}`."""
 
+MOST = 2**63 - 1
+"""No id is larger: the databases' own limit, beyond which they fail instead of finding nothing."""
+
 SORTS = {
     "name": service_definitions.c.name,
     "service": service_definitions.c.service,
@@ -82,6 +85,8 @@ async def remove(db: AsyncConnection, definition_id: int) -> None:
 
 async def by_id(db: AsyncConnection, definition_id: int, *, lock: bool = False) -> ServiceDefinition | None:
     """`lock` holds it for this transaction: nobody begins to use it, or changes it, meanwhile."""
+    if abs(definition_id) > MOST:
+        return None
     query = select(service_definitions).where(service_definitions.c.id == definition_id)
     row = (await db.execute(_locked(db, query, lock=lock))).one_or_none()
     return None if row is None else _definition(row)
