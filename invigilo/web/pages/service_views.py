@@ -48,6 +48,7 @@ def kind_view(
                 choices=tuple((choice, choice) for choice in one.choices),
                 default=one.default,
                 since=to_ms(secrets[one.name]) if one.name in secrets else None,
+                is_rare=one.kind.value == "text" and not one.is_required,
                 is_locked=is_locked and one.is_identity,
             )
             for one in description.fields
