@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class JitsiTicket:
     server_url: str
     room: str
     subject: str
-    token: str
+    token: str = field(repr=False)
 
     def server_for(self, family: OsFamily) -> str:
         """The full address; for Windows only host, port and path, which its meeting library takes as domain."""

@@ -154,7 +154,7 @@ class Patience:
     spacing: float = 0.4
 
 
-class _Failed(Exception):
+class ProofFailed(Exception):
     """A step fails, by name."""
 
     def __init__(self, cause: str, **values: object) -> None:
@@ -163,7 +163,7 @@ class _Failed(Exception):
         self.values = values
 
 
-class _Unproven(_Failed):
+class _Unproven(ProofFailed):
     """A step that cannot say anything."""
 
 
@@ -242,7 +242,7 @@ async def prove_jaas(
 
         async def script() -> Note:
             run.need("key")
-            run.site = await _find_jaas(http, settings)
+            run.site = await find_jaas(http, settings)
             run.address = run.site.address
             return None
 
@@ -303,6 +303,7 @@ class _Run:
         self._jicofo_authenticates = False
         self._was_owner_at_once = False
         self._lets_everybody_in = False
+        self._clock_is_off = 0.0
 
     def entering(self, *, with_identity: bool) -> list[tuple[str, Callable[[], Awaitable[Note]]]]:
         """The steps inside the room."""
@@ -332,7 +333,7 @@ class _Run:
                 note = await do()
         except _Unproven as why:
             return Step(code, Outcome.NOT_PROVABLE, why.cause, why.values)
-        except (_Failed, SiteFault) as why:
+        except (ProofFailed, SiteFault) as why:
             return Step(code, Outcome.FAILED, why.cause, why.values)
         except TimeoutError:
             cause = "jicofo_down" if code == "conference" else "no_answer_in_time"
@@ -354,14 +355,14 @@ class _Run:
         site = self._found()
         if site.date is None:
             raise _Unproven("no_date")
-        off = (site.date - self._clock.now()).total_seconds()
+        off = self._clock_is_off = (site.date - self._clock.now()).total_seconds()
         if abs(off) > CLOCK_MAY_BE_OFF:
-            raise _Failed("clock_ahead" if off > 0 else "clock_behind", seconds=round(abs(off)))
+            raise ProofFailed("clock_ahead" if off > 0 else "clock_behind", seconds=round(abs(off)))
         return None
 
     async def iframe_allowed(self) -> Note:
         if self._found().config.iframe_disabled:
-            raise _Failed("iframe_disabled")
+            raise ProofFailed("iframe_disabled")
         return None
 
     async def prejoin(self) -> Note:
@@ -382,12 +383,12 @@ class _Run:
         forged = replace(self._key, key=await _another_key(self._key))
         if await self._is_let_in(self._token(forged)):
             self._lets_everybody_in = True
-            raise _Failed("tokens_not_required")
+            raise ProofFailed("tokens_not_required")
         return None
 
     async def anonymous_refused(self) -> Note:
         if await self._is_let_in(None):
-            raise _Failed("tokens_not_required" if self._lets_everybody_in else "empty_tokens_allowed")
+            raise ProofFailed("tokens_not_required" if self._lets_everybody_in else "empty_tokens_allowed")
         return None
 
     async def guests_refused(self) -> Note:
@@ -399,7 +400,7 @@ class _Run:
             async with participant(
                 self._http, replace(site.address, domain=domain), room=self._room, token=None
             ):
-                raise _Failed("guests_on", domain=domain)
+                raise ProofFailed("guests_on", domain=domain)
         except (LoginRefused, NoTokenLogin, StreamEnded, NoXmpp):
             return None
 
@@ -410,7 +411,7 @@ class _Run:
         claims["nbf"] -= 3_600
         claims["exp"] = int((now - NOT_BEFORE * 2).timestamp())
         if await self._is_let_in(self._key.sign(claims)):
-            raise _Failed("expired_accepted")
+            raise ProofFailed("expired_accepted")
         return None
 
     async def other_room_refused(self) -> Note:
@@ -420,7 +421,7 @@ class _Run:
         try:
             async with participant(self._http, self._door(), room=self._room, token=token) as stranger:
                 await stranger.join(self._door().room(self._room))
-                raise _Failed("tokens_not_required" if self._lets_everybody_in else "room_not_checked")
+                raise ProofFailed("tokens_not_required" if self._lets_everybody_in else "room_not_checked")
         except (JoinRefused, LoginRefused):
             return None
 
@@ -442,7 +443,7 @@ class _Run:
             )
         except LoginRefused as refused:
             cause = login_cause(refused, self._key, issuer=self._issuer, is_jaas=self._is_jaas)
-            raise _Failed(cause, **self._shown(), hint=refused.text or refused.condition) from None
+            raise ProofFailed(cause, **self._shown(), hint=refused.text or refused.condition) from None
         if self._lets_everybody_in:
             raise _Unproven("everybody_let_in")
         return None
@@ -455,7 +456,7 @@ class _Run:
             )
         except ConferenceRefused as refused:
             down = refused.condition in {"service-unavailable", "remote-server-not-found", "item-not-found"}
-            raise _Failed("jicofo_down" if down else "conference_refused", hint=_hint(refused)) from None
+            raise ProofFailed("jicofo_down" if down else "conference_refused", hint=_hint(refused)) from None
         self._jicofo_authenticates = properties.get("authentication") == "true"
         return None
 
@@ -465,7 +466,7 @@ class _Run:
         try:
             me = await candidate.join(self._door().room(self._room))
         except JoinRefused as refused:
-            raise _Failed(join_cause(refused), **self._shown(), hint=_hint(refused)) from None
+            raise ProofFailed(join_cause(refused), **self._shown(), hint=_hint(refused)) from None
         self._was_owner_at_once = me.is_moderator
         return None
 
@@ -483,7 +484,7 @@ class _Run:
 
     async def _stays_participant(self, candidate: Participant) -> Note:
         if await candidate.watch(lambda: candidate.was_moderator, self._patience.settle):
-            raise _Failed(self._reason_for_ownership())
+            raise ProofFailed(self._reason_for_ownership())
         return None
 
     def _reason_for_ownership(self) -> str:
@@ -503,12 +504,12 @@ class _Run:
             )
             await proctor.join(self._door().room(self._room))
         except LoginRefused as refused:
-            raise _Failed("login_refused", hint=refused.text or refused.condition) from None
+            raise ProofFailed("login_refused", hint=refused.text or refused.condition) from None
         except JoinRefused as refused:
-            raise _Failed(join_cause(refused), **self._shown(), hint=_hint(refused)) from None
+            raise ProofFailed(join_cause(refused), **self._shown(), hint=_hint(refused)) from None
         self._proctor_seat = proctor
         if not await proctor.watch(lambda: proctor.was_moderator, self._patience.settle):
-            raise _Failed("tokens_not_required" if self._lets_everybody_in else "no_role_plugin")
+            raise ProofFailed("tokens_not_required" if self._lets_everybody_in else "no_role_plugin")
         return None
 
     async def identity(self) -> Note:
@@ -526,9 +527,9 @@ class _Run:
             return one.identity if one is not None else None
 
         if await proctor.watch(lambda: seen() == false, self._patience.settle):
-            raise _Failed("identity_forgeable")
+            raise ProofFailed("identity_forgeable")
         if seen() != self._entry().identity:
-            raise _Failed("identity_missing")
+            raise ProofFailed("identity_missing")
         return None
 
     # --- helpers ---
@@ -575,6 +576,7 @@ class _Run:
             "subject": key.subject,
             "algorithm": key.algorithm,
             "key_id": key.key_id,
+            "seconds": round(abs(self._clock_is_off)),
         }
 
 
@@ -673,7 +675,7 @@ def _check_jaas_key(settings: JaasSettings) -> Note:
         or key_problem(settings.key.key)
     )
     if code:
-        raise _Failed(code)
+        raise ProofFailed(code)
     return None
 
 
@@ -688,17 +690,17 @@ def _check_jaas_claims(run: _Run) -> Note:
         and claims["context"]["features"]["recording"] == "false"
     )
     if not is_right:
-        raise _Failed("claims_wrong")
+        raise ProofFailed("claims_wrong")
     return None
 
 
-async def _find_jaas(http: aiohttp.ClientSession, settings: JaasSettings) -> Site:
+async def find_jaas(http: aiohttp.ClientSession, settings: JaasSettings) -> Site:
     """A3: the tenant's own script; the addresses are the vendor's (jitsi.md §4)."""
     found = await fetch(http, settings.tenant / "external_api.js")
     if found.status == 404:
-        raise _Failed("app_id_unknown")
+        raise ProofFailed("app_id_unknown")
     if found.status != 200 or "html" in found.kind:
-        raise _Failed("not_a_jitsi", file="external_api.js", status=found.status)
+        raise ProofFailed("not_a_jitsi", file="external_api.js", status=found.status)
     is_plain = settings.base.scheme == "http"
     address = Address(
         domain="8x8.vc",

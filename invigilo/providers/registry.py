@@ -11,6 +11,9 @@ from invigilo.exams.model import Exam, Service
 from invigilo.providers.base import Provider
 from invigilo.providers.builtin import BuiltinProvider
 from invigilo.providers.description import BUILTIN, ServiceDescription
+from invigilo.providers.jaas import JaasProvider
+from invigilo.providers.jitsi import JitsiProvider
+from invigilo.providers.jitsi_settings import JaasSettings, JitsiSettings
 from invigilo.providers.proof import Step, prove
 
 ProviderOf = Callable[[Exam], Provider]
@@ -45,3 +48,14 @@ def provider_of(exam: Exam) -> Provider:
             return _builtin
         case Service.JITSI | Service.JAAS as service:
             raise ProviderRefused(f"{service.value} cannot be used here. Choose built-in rooms.")
+
+
+def provider_from(service: str, values: Mapping[str, str], *, clock: Clock) -> Provider:
+    """The provider of a service definition: its kind, and its values with their secrets revealed."""
+    match service:
+        case "jitsi":
+            return JitsiProvider(JitsiSettings.of(values), clock=clock)
+        case "jaas":
+            return JaasProvider(JaasSettings.of(values), clock=clock)
+        case _:
+            return _builtin

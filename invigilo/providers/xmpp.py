@@ -127,7 +127,8 @@ class Transport(Protocol):
     async def send(self, stanza: str) -> None: ...
     async def receive(self) -> Element: ...
     async def restart(self, domain: str) -> None: ...
-    async def close(self, last: str) -> None: ...
+    async def say_goodbye(self, last: str) -> None: ...
+    async def close(self) -> None: ...
 
 
 def parse(text: str | bytes) -> Element:
@@ -187,13 +188,14 @@ class WebSocketTransport:
     async def restart(self, domain: str) -> None:
         await self._greet(domain)
 
-    async def close(self, last: str) -> None:
-        if self._socket is None or self._socket.closed:
-            return
+    async def say_goodbye(self, last: str) -> None:
         if last:
             await self.send(last)
         await self.send(f'<close xmlns="{FRAMING}"/>')
-        await self._socket.close()
+
+    async def close(self) -> None:
+        if self._socket is not None:
+            await self._socket.close()
 
 
 class BoshTransport:
@@ -228,11 +230,15 @@ class BoshTransport:
             raise answer
         return answer
 
-    async def close(self, last: str) -> None:
-        for task in list(self._in_flight):
-            task.cancel()
+    async def say_goodbye(self, last: str) -> None:
         if self._sid:
             await self._post('type="terminate"', last)
+
+    async def close(self) -> None:
+        running = list(self._in_flight)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _start(self, attributes: str, stanza: str) -> asyncio.Task[None]:
         """Requests may overtake each other on their way back, so what they bring is delivered in their order."""
@@ -405,14 +411,20 @@ class Participant:
     async def leave(self) -> None:
         """Out of the room and off; quiet, whatever state things are in."""
         last = f'<presence xmlns="{CLIENT}" type="unavailable" to="{escape(self.room)}/{self.nick}"/>'
-        listener = self._listener
-        if listener is not None:
-            listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listener
         with contextlib.suppress(XmppError, TimeoutError):
             async with asyncio.timeout(GOODBYE):
-                await self.transport.close(last if self.room else "")
+                await self.transport.say_goodbye(last if self.room else "")
+                if self._listener is not None:
+                    await self._wait(
+                        lambda: False
+                    )  # until the server has closed: then it knows that we are gone
+        if self._listener is not None:
+            self._listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listener
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                await self.transport.close()
 
     async def _ask(self, to: str, content: str) -> Element:
         self._number += 1

@@ -146,9 +146,11 @@ class Reports:
         while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
 
-    def stop(self) -> None:
-        for task in self._running:
+    async def stop(self) -> None:
+        running = list(self._running)
+        for task in running:
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 class JitsiStandIn:
@@ -204,9 +206,9 @@ class JitsiStandIn:
 
     async def stop(self) -> None:
         self.rooms.close()
-        self.reports.stop()
         if self._runner is not None:
             await self._runner.cleanup()
+        await self.reports.stop()
 
     def routes(self) -> list[web.RouteDef]:
         at = self.path
