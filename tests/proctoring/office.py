@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -121,7 +121,7 @@ class Office:
 
 
 @asynccontextmanager
-async def office(folder: Path, url: str | None = None) -> AsyncIterator[Office]:
+async def office(folder: Path, url: str | None = None) -> AsyncGenerator[Office]:
     proofs, stand_in, builtin = Proofs(), StandInService(), BuiltinProvider()
     proofs.may_go_on.set()
     offer = Offer({Service.BUILTIN: BUILTIN, Service.JITSI: JITSI, Service.JAAS: JAAS}, proofs.prove)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from sqlalchemy import insert, update
 
@@ -17,7 +19,7 @@ from invigilo.simulate.stand_in import Mood
 from invigilo.storage.tables import configuration_versions, exam_configurations, exam_templates, exams, rooms
 from tests.proctoring.office import RIGHT, VALUES, WRONG, Office, office
 from tests.server import Answer, SebWire
-from tests.web.people import candidate_in
+from tests.web.people import candidate_in, sign_in
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -289,7 +291,7 @@ async def test_rooms_made_after_switching_off_are_closed_by_the_clock(desk: Offi
 
 async def test_untested_is_switched_on_only_by_saying_so(desk: Office) -> None:
     made = await desk.jitsi()
-    wish = {"enabled": True, "service": "jitsi", "definition_id": made["id"]}
+    wish: dict[str, Any] = {"enabled": True, "service": "jitsi", "definition_id": made["id"]}
     assert fields(await desk.save(**wish)) == {"accept_unproven": "unproven"}
     stored = await desk.save(**wish | {"enabled": False})
     assert stored.status == 200, "untested may be saved, but not switched on"
@@ -374,10 +376,10 @@ async def test_a_template_keeps_settings_to_be_copied(desk: Office) -> None:
     assert (await desk.call("POST", f"{path}/reset")).status == 404
 
 
-async def assign(desk: Office, **values: object) -> None:
+async def assign(desk: Office, **values: plist.PlistValue) -> None:
     """Give the exam an SEB configuration with these keys, published."""
     app, now = desk.server.app, to_ms(desk.server.app.clock.now())
-    settings = exam_settings() | values  # type: ignore[operator]
+    settings = exam_settings() | values
     exam = app.directory.exams[desk.exam_id]
     async with app.work() as w:
         query = insert(exam_configurations).values(
@@ -472,3 +474,28 @@ async def test_texts_no_database_holds_are_refused(desk: Office) -> None:
         assert (await desk.call("POST", "/api/v1/services", body)).status == 400
     body = {"name": "J", "service": "jitsi", "values": VALUES | {"no\0field": "x"}}
     assert fields(await desk.call("POST", "/api/v1/services", body)) == {"values": "unknown"}
+
+
+async def test_who_goes_away_during_a_test_ends_it(desk: Office) -> None:
+    """Nothing is left behind at the service, nothing half is kept, and the next test may begin."""
+    made = await desk.jitsi()
+    grace = await sign_in(desk.server, "grace")
+    desk.proofs.may_go_on.clear()
+    headers = {"Cookie": grace.cookie, "X-CSRFToken": grace.cookies["csrftoken"]}
+    headers |= {"Accept": "application/x-ndjson"}
+    url = f"{desk.server.url}/services/{made['id']}/test"
+    async with aiohttp.ClientSession() as session, session.post(url, headers=headers) as response:
+        assert response.status == 200
+        assert json.loads(await response.content.readline())["outcome"] == "ok"
+    desk.proofs.may_go_on.set()
+
+    async def has_left() -> bool:
+        return desk.proofs.left == 1
+
+    await until(has_left, "the test has ended")
+
+    async def may_test_again() -> bool:
+        return (await desk.call("POST", f"/api/v1/services/{made['id']}/test")).status == 200
+
+    await until(may_test_again, "another may begin")
+    assert (await desk.call("GET", f"/api/v1/services/{made['id']}")).json["is_proven"]
