@@ -293,7 +293,8 @@ async def test_untested_is_switched_on_only_by_saying_so(desk: Office) -> None:
     made = await desk.jitsi()
     wish: dict[str, Any] = {"enabled": True, "service": "jitsi", "definition_id": made["id"]}
     assert fields(await desk.save(**wish)) == {"accept_unproven": "unproven"}
-    stored = await desk.save(**wish | {"enabled": False})
+    off: dict[str, Any] = wish | {"enabled": False}
+    stored = await desk.save(**off)
     assert stored.status == 200, "untested may be saved, but not switched on"
     assert fields(await desk.save(enabled=True)) == {"accept_unproven": "unproven"}
     answer = await desk.save(enabled=True, accept_unproven=True)

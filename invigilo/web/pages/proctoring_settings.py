@@ -23,7 +23,7 @@ from invigilo.proctoring.rules import LARGEST_ROOM
 from invigilo.proctoring.settings import SettingsView
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.frame import form_view, frame_of, go
-from invigilo.web.pages.service_views import kind_view, proof_view, shown_again, typed_values
+from invigilo.web.pages.service_views import kind_view, proof_view, said, shown_again, typed_values
 from invigilo.web.pages.views_proctoring import (
     ChoiceView,
     KindView,
@@ -61,7 +61,8 @@ async def reset(
         stuck = await site.proctoring.reset(exam_id, by=account)
     except Refused as error:
         view = await site.proctoring.look(EXAM, exam_id, account)
-        shown = form_view(site, _language(request, site, account), _stored(view.holder), error)
+        language = _language(request, site, account)
+        shown = form_view(site, language, _stored(view.holder), said(site, language, error))
         return _page(request, site, account, view, shown, status=409)
     return go(f"/exams/{exam_id}/proctoring", done="proctoring_stuck" if stuck else "proctoring_reset")
 
@@ -121,10 +122,11 @@ async def _save(
     except (NotFound, NotAllowed):
         raise
     except InvigiloError as error:
-        shown = form_view(site, _language(request, site, account), typed, _placed(error, wish.service))
         view = await site.proctoring.look(kind, holder_id, account)
         if isinstance(error, Refused) and error.code == CHANGED_MEANWHILE:
             typed["revision"] = view.holder.revision
+        language = _language(request, site, account)
+        shown = form_view(site, language, typed, _placed(said(site, language, error), wish.service))
         status = 409 if isinstance(error, Refused) else 400
         asks_rooms = isinstance(error, Refused) and error.code == "rooms_open"
         return _page(request, site, account, view, shown, status=status, asks_rooms=asks_rooms)
@@ -207,6 +209,7 @@ def _page(
         may_change=view.may_change,
         is_archived=holder.is_archived,
         enabled=holder.settings.enabled,
+        is_proven=view.is_proven,
         revision=holder.revision,
         sections=tuple(_section(site, frame.language, view, one) for one in _kinds(site, frame.language)),
         notices=_notices(view),
