@@ -34,10 +34,12 @@ from invigilo.monitoring.model import Device
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms
+from invigilo.proctoring.settings import ProctoringSettingsService
 from invigilo.providers.jitsi_tokens import new_room_name
-from invigilo.providers.registry import ProviderOf, Registry
+from invigilo.providers.registry import Offer, ProviderOf, Registry, offer
 from invigilo.rtc.hub import Hub
 from invigilo.rtc.ice import IceServers
 from invigilo.sebconfig.config_key import config_key
@@ -69,6 +71,7 @@ class App:
         *,
         clock: Clock | None = None,
         providers: ProviderOf | None = None,
+        services: Offer | None = None,
     ) -> None:
         """`providers` in the place of the exams' own service definitions: for tests."""
         self.settings = settings
@@ -155,6 +158,20 @@ class App:
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
         )
         self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
+        self.services = ServiceDefinitions(
+            work=self.work,
+            reading=self.reading,
+            box=storage.box,
+            clock=self.clock,
+            offer=services or offer(self.clock),
+        )
+        self.proctoring = ProctoringSettingsService(
+            work=self.work,
+            reading=self.reading,
+            clock=self.clock,
+            rooms=self.rooms,
+            definitions=self.services,
+        )
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -185,6 +202,8 @@ class App:
         return Site(
             accounts=self.accounts,
             tokens=self.tokens,
+            services=self.services,
+            proctoring=self.proctoring,
             connections=self.connections,
             rooms=self.rooms,
             meetings=self.meetings,
@@ -312,12 +331,16 @@ def _address_of(scope: Scope) -> str | None:
 
 
 async def build(
-    settings: Settings, *, clock: Clock | None = None, providers: ProviderOf | None = None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    providers: ProviderOf | None = None,
+    services: Offer | None = None,
 ) -> App:
     """Open (and migrate) the database and join the parts; nothing runs yet."""
     the_clock = clock or SystemClock()
     storage = await open_storage(settings, clock=the_clock)
-    return App(settings, storage, clock=the_clock, providers=providers)
+    return App(settings, storage, clock=the_clock, providers=providers, services=services)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Which provider serves an exam.
+"""Which provider serves an exam, and which services can be chosen at all.
 
 An exam names a service definition, and the directory holds all of them, so a changed address or a rotated secret is used
 by every node from its next look at the directory on. Nothing that was made of the old one is used again: a provider is kept
@@ -7,7 +7,7 @@ for as long as the definition it was made of stands, to the last character.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,13 +25,34 @@ from invigilo.providers.base import (
     RoomSpec,
 )
 from invigilo.providers.builtin import BuiltinProvider
-from invigilo.providers.description import DESCRIPTIONS
+from invigilo.providers.description import DESCRIPTIONS, ServiceDescription
 from invigilo.providers.jaas import JaasProvider
 from invigilo.providers.jitsi import JitsiProvider
 from invigilo.providers.jitsi_settings import JaasSettings, JitsiSettings
 from invigilo.providers.meeting_page import MeetingPage, meeting_page
+from invigilo.providers.proof import Step, prove
 
 ProviderOf = Callable[[Exam], Provider]
+Prove = Callable[[Service, Mapping[str, str]], AsyncGenerator[Step]]
+"""From a service and its values, secrets revealed, to the steps of its proof as they are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The services that exams can choose here, in the order the dialog shows them, and how one is proven."""
+
+    descriptions: Mapping[Service, ServiceDescription]
+    prove: Prove
+
+
+def offer(clock: Clock) -> Offer:
+    """What a `Registry` can serve."""
+
+    def steps(service: Service, values: Mapping[str, str]) -> AsyncGenerator[Step]:
+        return prove(service.value, values, clock=clock)
+
+    return Offer({Service(one.service): one for one in DESCRIPTIONS.values()}, steps)
+
 
 _builtin = BuiltinProvider()
 

@@ -18,8 +18,10 @@ from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms
+from invigilo.proctoring.settings import ProctoringSettingsService
 from invigilo.rtc.hub import Hub
 from invigilo.secrets_box import SecretBox
 from invigilo.storage.work import WorkFactory
@@ -38,6 +40,8 @@ class Site:
 
     accounts: Accounts
     tokens: ApiTokens
+    services: ServiceDefinitions
+    proctoring: ProctoringSettingsService
     connections: Connections
     rooms: Rooms
     meetings: Meetings

@@ -24,10 +24,20 @@ from litestar.types import Receive, Scope, Send
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web import hooks
+from invigilo.web.api import proctoring as api_proctoring
+from invigilo.web.api import services as api_services
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.api.description import Description
-from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
+from invigilo.web.pages import (
+    candidate,
+    connection_files,
+    monitoring,
+    operation,
+    proctoring_settings,
+    services,
+    sign_in,
+)
 from invigilo.web.pages.views import ErrorPage
 from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
 
@@ -35,7 +45,7 @@ log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
 
-API_HANDLERS = [*api_tokens.handlers]
+API_HANDLERS = [*api_tokens.handlers, *api_services.handlers, *api_proctoring.handlers]
 """Everything under `/api/v1`."""
 
 
@@ -56,6 +66,8 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *monitoring.handlers,
             *candidate.handlers,
             *connection_files.handlers,
+            *services.handlers,
+            *proctoring_settings.handlers,
             *operation.handlers,
             *hooks.handlers,
             api_router(API_HANDLERS),
