@@ -147,6 +147,12 @@ def _demo(p: argparse.ArgumentParser) -> None:
         "--seconds", type=int, metavar="N", help="end by itself after so long (default: at Ctrl-C)"
     )
     p.add_argument("--no-cameras", action="store_true", help="SEB clients only, no pictures")
+    p.add_argument(
+        "--service",
+        choices=["builtin", "jitsi"],
+        default="builtin",
+        help="where the cameras are: in built-in rooms, or in meetings of a stand-in for Jitsi (default: builtin)",
+    )
 
 
 def _apply(p: argparse.ArgumentParser) -> None:

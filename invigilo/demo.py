@@ -17,25 +17,35 @@ import socket
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from invigilo.accounts.service import Accounts
 from invigilo.app import bind
-from invigilo.clock import SystemClock
+from invigilo.clock import Clock, SystemClock
 from invigilo.commands import say
 from invigilo.declared import apply_text
 from invigilo.errors import BadInput
 from invigilo.exam_api.wire import DISCOVERY
+from invigilo.exams.directory import directory_changed
+from invigilo.exams.model import Exam, Service
+from invigilo.proctoring.definitions import ServiceDefinitions
+from invigilo.proctoring.model import DefinitionWish, HolderKind
+from invigilo.providers.registry import offer
 from invigilo.sebconfig.connection_file import ConnectionFile, connection_file_bytes
 from invigilo.sebconfig.container import Purpose
 from invigilo.settings import Settings
+from invigilo.simulate.jitsi import JitsiStandIn, Reports, jitsi_stand_in
+from invigilo.simulate.jitsi_rules import Deployment
 from invigilo.simulate.life import eventful_lives
 from invigilo.simulate.run import SimulateOptions, simulate
-from invigilo.storage.opening import open_storage
+from invigilo.storage.opening import Storage, open_storage
 from invigilo.storage.queries import exams as exam_queries
+from invigilo.storage.queries import proctoring as proctoring_queries
 
 FIRST_PORT = 8080
 PORTS_TRIED = 50
@@ -44,6 +54,7 @@ READY_WITHIN = 30.0  # seconds
 LINK_LASTS = timedelta(hours=12)
 EXAM = "Linear Algebra"
 CLIENT_ID = "demo-lab"
+STAND_IN = "Jitsi stand-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,12 @@ def declared(persons: list[Person], room_size: int, client_secret: str) -> str:
 
 
 async def _prepare(
-    arguments: argparse.Namespace, settings: Settings, folder: Path, url: str, persons: list[Person]
+    arguments: argparse.Namespace,
+    settings: Settings,
+    folder: Path,
+    url: str,
+    persons: list[Person],
+    jitsi: JitsiStandIn | None,
 ) -> tuple[Path, str]:
     """Set up the database; returns the connection file and the path that signs the first proctor in."""
     clock = SystemClock()
@@ -138,6 +154,8 @@ async def _prepare(
             exams = await exam_queries.all_exams(w.db)
         configuration = next(c for c in configurations if c.client_id == CLIENT_ID)
         exam = max((e for e in exams if e.name == EXAM), key=lambda e: e.id)
+        if jitsi is not None:
+            await _meet_at(jitsi, exam, storage, clock, url=url)
         accounts = Accounts(work=storage.work, reading=storage.reading, clock=clock, session_hours=12)
         watcher = next(p for p in persons if p.role == "exam_supporter")
         token = await accounts.make_link(watcher.username, path=f"/monitoring/{exam.id}", lasts=LINK_LASTS)
@@ -157,6 +175,41 @@ async def _prepare(
     return path, f"/login/link/{token}"
 
 
+async def _meet_at(jitsi: JitsiStandIn, exam: Exam, storage: Storage, clock: Clock, *, url: str) -> None:
+    """Enter the stand-in as an administrator would, and let the exam use it though nobody has tested it yet."""
+    definitions = ServiceDefinitions(
+        work=storage.work, reading=storage.reading, box=storage.box, clock=clock, offer=offer(clock)
+    )
+    wish = DefinitionWish(
+        name=STAND_IN,
+        values={
+            "server_url": jitsi.url,
+            "app_id": jitsi.server.jwt_app_id,
+            "app_secret": jitsi.server.jwt_app_secret,
+            "events_secret": jitsi.reports.secret,
+        },
+    )
+    async with storage.work() as w:
+        made = await definitions.create_in(w, exam.institution_id, Service.JITSI, wish, by=None)
+        holder = await proctoring_queries.holder(w.db, HolderKind.EXAM, exam.id, lock=True)
+        assert holder is not None
+        settings = replace(holder.settings, service=Service.JITSI, definition_id=made.id)
+        await proctoring_queries.store(w.db, holder, settings, accepted=(clock.now(), "demo"))
+        await directory_changed(w)
+    jitsi.reports.url = f"{url}/hooks/{made.id}"
+
+
+@asynccontextmanager
+async def _stand_in(arguments: argparse.Namespace) -> AsyncGenerator[JitsiStandIn | None]:
+    """What plays the Jitsi, on this machine only; None for a demo that needs none."""
+    if arguments.service != "jitsi":
+        yield None
+        return
+    server = Deployment(jwt_app_id="demo", jwt_app_secret=secrets.token_urlsafe(24))
+    async with jitsi_stand_in(server, reports=Reports(secret=secrets.token_urlsafe(24))) as jitsi:
+        yield jitsi
+
+
 def _settings_in(settings: Settings, folder: Path) -> Settings:
     return Settings(data_dir=folder, database_url=settings.database_url, secret_key=settings.secret_key)
 
@@ -164,8 +217,21 @@ def _settings_in(settings: Settings, folder: Path) -> Settings:
 async def _demo(arguments: argparse.Namespace, settings: Settings, folder: Path, host: str, port: int) -> int:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}"
+    async with _stand_in(arguments) as jitsi:
+        return await _run(arguments, settings, folder, host, port, url, jitsi)
+
+
+async def _run(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    folder: Path,
+    host: str,
+    port: int,
+    url: str,
+    jitsi: JitsiStandIn | None,
+) -> int:
     persons = people()
-    file, link = await _prepare(arguments, settings, folder, url, persons)
+    file, link = await _prepare(arguments, settings, folder, url, persons, jitsi)
     stop = asyncio.Event()
     _stop_on_signals(stop)
     if arguments.seconds is not None:
@@ -174,7 +240,7 @@ async def _demo(arguments: argparse.Namespace, settings: Settings, folder: Path,
     await server.start()
     watching = asyncio.create_task(server.keep(stop))
     try:
-        _tell(arguments, url, link, persons, folder)
+        _tell(arguments, url, link, persons, folder, jitsi)
         ended_well = await _play(arguments, file, stop)
         await stop.wait()
     finally:
@@ -222,7 +288,14 @@ async def _play(arguments: argparse.Namespace, file: Path, stop: asyncio.Event) 
     return summary.arrived > 0
 
 
-def _tell(arguments: argparse.Namespace, url: str, link: str, persons: list[Person], folder: Path) -> None:
+def _tell(
+    arguments: argparse.Namespace,
+    url: str,
+    link: str,
+    persons: list[Person],
+    folder: Path,
+    jitsi: JitsiStandIn | None,
+) -> None:
     say()
     say(f"  {EXAM}: {arguments.candidates} candidates, rooms of {arguments.room_size}")
     say()
@@ -237,7 +310,14 @@ def _tell(arguments: argparse.Namespace, url: str, link: str, persons: list[Pers
         f"  Folder    {folder}"
         + ("" if arguments.data_dir or arguments.database_url else "  (removed at the end)")
     )
-    if not _has_network():
+    if jitsi is not None:
+        say(f"  Jitsi     {jitsi.url}")
+        say(
+            "            a stand-in of ours, not a Jitsi: its rooms, tokens and reports are as in the real one,"
+        )
+        say("            its video is one small picture a second. As grace, test or change it under")
+        say(f"            {url}/services")
+    elif not _has_network():
         say("  Note      no network interface: Chromium shows stills unless started with")
         say("            --allow-loopback-in-peer-connection")
     until = f"ends by itself after {arguments.seconds} s" if arguments.seconds is not None else "Ctrl-C"

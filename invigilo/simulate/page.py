@@ -32,6 +32,7 @@ from aiortc.sdp import candidate_from_sdp
 from yarl import URL
 
 from invigilo.simulate.camera import Camera, CameraTrack, Mood, QuietTrack
+from invigilo.simulate.meeting import MeetingVisit
 from invigilo.simulate.network import Network, NetworkLost
 
 PING_EVERY = 3.0  # seconds
@@ -91,6 +92,8 @@ class PageCounts:
     offers: int = 0
     videos: int = 0
     """Peer connections that came to life."""
+    meetings: int = 0
+    """Times a page was in a service's meeting."""
     errors: int = 0
 
 
@@ -122,6 +125,8 @@ class CandidatePage:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._heard_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._meeting: asyncio.Task[None] | None = None
+        self.meeting_state = "none"
         self._chance = random.Random(entry_url)
 
     @staticmethod
@@ -174,6 +179,7 @@ class CandidatePage:
             return {REPLACED: PageEnd.REPLACED, ENDED: PageEnd.ENDED}.get(socket.close_code or 0)
 
     async def _clear_up(self) -> None:
+        self._meeting = None
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -204,6 +210,10 @@ class CandidatePage:
                 await self._hear(self.peers[peer], message)
             case {"t": "watchers", "count": int(count)}:
                 self.watchers = count
+            case {"t": "meeting"}:
+                await self._enter_meeting(message)
+            case {"t": "no_meeting"}:
+                self._spawn(self._repeat(self._ask_again()))
             case {"t": "error"}:
                 self.counts.errors += 1
                 self.last_error = message
@@ -232,6 +242,50 @@ class CandidatePage:
         }
         if self.place["revision"] is not None:
             await self._say({"t": "confirm", "revision": self.place["revision"]})
+        room = place.get("room")
+        is_open = bool(place.get("meeting")) and room is not None and room.get("state") == "open"
+        if is_open and self._meeting is None:
+            await self._meeting_is("joining")
+            await self._say({"t": "enter"})
+        elif not is_open:
+            await self._leave_meeting()
+
+    async def _enter_meeting(self, ticket: dict[str, Any]) -> None:
+        """As the page does: stay in it, and enter again after whatever ends it, except being sent out."""
+        await self._leave_meeting()
+
+        async def tell(state: str) -> None:
+            self.counts.meetings += state == "joined"
+            await self._try_meeting(state)
+
+        async def stay() -> None:
+            end = await MeetingVisit(self.network.session, ticket, self.camera, tell).run()
+            self._meeting = None
+            await self._try_meeting(end)
+            if end != "kicked":
+                await self._repeat(self._ask_again())
+
+        self._meeting = asyncio.create_task(stay())
+        self._tasks.add(self._meeting)
+        self._meeting.add_done_callback(self._tasks.discard)
+
+    async def _ask_again(self) -> None:
+        await asyncio.sleep(self._chance.uniform(2, 4))
+        await self._say({"t": "enter"})
+
+    async def _leave_meeting(self) -> None:
+        meeting, self._meeting = self._meeting, None
+        if meeting is not None:
+            meeting.cancel()
+            await asyncio.gather(meeting, return_exceptions=True)
+
+    async def _meeting_is(self, state: str) -> None:
+        self.meeting_state = state
+        await self._say({"t": "meeting", "state": state})
+
+    async def _try_meeting(self, state: str) -> None:
+        self.meeting_state = state
+        await self._try({"t": "meeting", "state": state})
 
     def _self_check(self) -> dict[str, Any]:
         device = "ok" if self.camera.has_picture else "denied_by_system"

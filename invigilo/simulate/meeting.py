@@ -1,0 +1,91 @@
+"""A simulated candidate in a meeting of the stand-in: what the page's meeting program does, without a browser.
+
+A stand-in has a socket of its own for its meeting pages; no real meeting server has, and from one of those this gets no
+further than "unreachable".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from invigilo.simulate.camera import Camera
+
+PICTURE_EVERY = 1.0  # seconds
+_STATES = {
+    "notAllowed": "refused",
+    "passwordRequired": "refused",
+    "max_users": "full",
+    "membersOnly": "locked",
+}
+
+
+class MeetingVisit:
+    """One stay in one meeting, from the ticket to the end."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        ticket: dict[str, Any],
+        camera: Camera,
+        tell: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._session = session
+        self._ticket = ticket
+        self._camera = camera
+        self._tell = tell
+
+    async def run(self) -> str:
+        """Stay until it is over; the last state, as docs/protocol.md names it."""
+        try:
+            async with self._session.ws_connect(self._address) as socket:
+                return await self._stay(socket)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return "unreachable"
+
+    @property
+    def _address(self) -> URL:
+        base = str(self._ticket["script"]).rpartition("/")[0]
+        query = {name: str(self._ticket[name]) for name in ("room", "token", "name")}
+        return URL(f"{base}/stand-in/socket").with_query(query)
+
+    async def _stay(self, socket: aiohttp.ClientWebSocketResponse) -> str:
+        state = "lost"
+        sending: asyncio.Task[None] | None = None
+        try:
+            async for message in socket:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                match json.loads(message.data):
+                    case {"type": "presence", "self": True} if sending is None:
+                        await self._tell("joined")
+                        await socket.send_json({"type": "receive", "pictures": False})
+                        sending = asyncio.create_task(self._send_pictures(socket))
+                    case {"type": "error", "name": str(name)}:
+                        state = next((s for part, s in _STATES.items() if part in name), "unreachable")
+                    case {"type": "left", "self": True, "kicked": True}:
+                        state = "kicked"
+                        break
+                    case _:
+                        pass
+        finally:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+        return state
+
+    async def _send_pictures(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """A page with no picture says that its camera is off, as Jitsi does."""
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            await socket.send_json({"type": "muted", "media": "video", "muted": not self._camera.has_picture})
+            while self._camera.has_picture:
+                picture = base64.b64encode(self._camera.still()).decode()
+                await socket.send_json({"type": "picture", "data": f"data:image/jpeg;base64,{picture}"})
+                await asyncio.sleep(PICTURE_EVERY)
