@@ -367,9 +367,14 @@ def _is_starting(c: Case) -> bool:
     return (never_heard_of_exam or not c.is_live) and e.state.is_open and c.within(begun, STARTING_MS)
 
 
+_ON_THE_WAY = frozenset({PageState.NONE, PageState.JOINING, PageState.JOINED})
+
+
 def _is_arriving(c: Case) -> bool:
     e = c.e
     since = _latest(e.config_downloaded_at, e.established_at, e.placed_at)
+    if c.enters_meeting and e.meeting not in _ON_THE_WAY:
+        return False  # what keeps it out is known, so nobody need wait for it to pass
     return c.joined is Joined.WAITING and e.room_state != "failed" and c.within(since, ARRIVAL_MS)
 
 
@@ -425,7 +430,7 @@ def _meeting(*states: PageState) -> Callable[[Case], bool]:
 def _meeting_joining(c: Case) -> bool:
     e = c.e
     since = _latest(e.socket_connected_at, e.placed_at)
-    is_under_way = e.meeting in {PageState.NONE, PageState.JOINING}
+    is_under_way = e.meeting in _ON_THE_WAY
     return c.enters_meeting and is_under_way and c.within(since, MEETING_JOIN_MS)
 
 

@@ -3,15 +3,20 @@ said when somebody does not."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from invigilo.simulate.jitsi import Mood
 from tests.browser.test_candidate_page import PATIENCE, check, connected, entry, opened, state, until
-from tests.meeting_site import meeting_site
+from tests.meeting_site import SECRET, MeetingSite, meeting_site
+from tests.server import SET_UP, SebWire
+from tests.web.people import sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -68,5 +73,183 @@ async def test_what_keeps_a_candidate_out_is_named_on_both_sides(
         await expect(check(page, "meeting")).to_have_attribute("data-result", result)
         await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
         await until(lambda: wire.live.page.meeting == result)
+        await wire.ping()
         exam = site.server.app.directory.exams[wire.live.exam_id]
         assert site.server.app.stream.judged(exam, wire.live)["cause"] == f"meeting_{result}"
+
+
+# --- the proctor's window ---
+
+
+@asynccontextmanager
+async def alive(*wires: SebWire) -> AsyncIterator[None]:
+    """Their SEB pings on, as long as the test looks."""
+
+    async def ping() -> None:
+        while True:
+            for wire in wires:
+                await wire.ping()
+            await asyncio.sleep(1)
+
+    pinging = asyncio.create_task(ping())
+    try:
+        yield
+    finally:
+        pinging.cancel()
+        await asyncio.gather(pinging, return_exceptions=True)
+
+
+async def seb(site: MeetingSite, name: str) -> SebWire:
+    device = "seb_os_name=Windows 11&seb_version=3.10.2"
+    return await site.server.ready(f"client_id={name}&seb_machine_name=LAB-{name}&{device}")
+
+
+async def proctor(browser: Browser, site: MeetingSite) -> BrowserContext:
+    ada = await sign_in(site.server, "ada")
+    context = await browser.new_context(locale="en", viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(PATIENCE * 1000)
+    cookies = [{"name": name, "value": value, "url": site.server.url} for name, value in ada.cookies.items()]
+    await context.add_cookies(cookies)  # type: ignore[arg-type]
+    return context
+
+
+def window(site: MeetingSite, wire: SebWire) -> str:
+    return f"{site.server.url}/monitoring/{wire.live.exam_id}/rooms/{wire.live.room_number}"
+
+
+def member(page: Page, wire: SebWire, where: str) -> Any:
+    return page.locator(f"[data-{where}] [data-id='{wire.live.id}']")
+
+
+@pytest.mark.spec("live-proctoring", 60)
+async def test_the_window_shows_who_is_there_and_why_the_others_are_not(
+    context: BrowserContext, browser: Browser, tmp_path: Path
+) -> None:
+    """By the identity in their tokens: two candidates of one name are two people."""
+    async with meeting_site(tmp_path) as site:
+        lea, lea_too, tom = await seb(site, "Lea"), await seb(site, "Lea"), await seb(site, "Tom")
+        async with alive(lea, lea_too, tom):
+            for wire in (lea, lea_too):
+                page = await opened(context, entry(wire))
+                await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+            ada = await proctor(browser, site)
+            complaints: list[str] = []
+            ada.on("console", lambda message: complaints.append(message.text))
+            room = await opened(ada, window(site, lea))
+            for wire in (lea, lea_too):
+                await expect(member(room, wire, "present")).to_be_visible()
+                await until(lambda wire=wire: wire.live.page.last_frames_at is not None)
+            missing = member(room, tom, "missing")
+            await expect(missing).to_be_visible()
+            await expect(room.locator("[data-meeting-state]")).to_have_attribute("data-tone", "ok")
+            await expect(missing).to_contain_text("Tom")
+            await until(lambda: tom.live.meeting.present(site.server.app.clock.now_ms()) is False)
+            await expect(state(page, "watchers")).to_have_attribute("data-count", "1")
+            assert [line for line in complaints if "favicon" not in line] == []
+            frames = room.frame_locator("[data-meeting-frame] iframe").locator(".tile img[src^='data:']")
+            await expect(frames.first).to_be_visible()
+
+            await member(room, lea, "present").locator("[data-act='leave']").click()
+            await room.locator("[data-ask] button[value='yes']").click()
+            await until(lambda: lea.live.page.meeting == "kicked")
+            await expect(member(room, lea, "missing")).to_contain_text("removed from the meeting")
+            await expect(member(room, lea_too, "present")).to_be_visible()
+
+            await room.reload()
+            await expect(member(room, lea_too, "present")).to_be_visible()
+            await room.close()
+            await expect(state(page, "watchers")).to_have_attribute("data-count", "0")
+            await ada.close()
+
+
+@pytest.mark.spec("live-proctoring", 60)
+async def test_two_rooms_in_two_windows_do_not_know_of_each_other(
+    context: BrowserContext, browser: Browser, tmp_path: Path
+) -> None:
+    set_up = SET_UP.replace("collecting_room_size = 5", "collecting_room_size = 1")
+    async with meeting_site(tmp_path, text=set_up) as site:
+        lea, tom = await seb(site, "Lea"), await seb(site, "Tom")
+        async with alive(lea, tom):
+            for wire in (lea, tom):
+                page = await opened(context, entry(wire))
+                await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+            ada = await proctor(browser, site)
+            windows = [await opened(ada, window(site, wire)) for wire in (lea, tom)]
+            for room, inside, outside in ((windows[0], lea, tom), (windows[1], tom, lea)):
+                await expect(member(room, inside, "present")).to_be_visible()
+                await expect(room.locator(f"[data-id='{outside.live.id}']")).to_have_count(0)
+            assert len(site.jitsi.rooms.by_name) == 2
+            await ada.close()
+
+
+@pytest.mark.spec("live-proctoring", 19)
+async def test_port_and_path_of_the_server_survive_into_both_pages(
+    context: BrowserContext, browser: Browser, tmp_path: Path
+) -> None:
+    async with meeting_site(tmp_path, path="/halls/exams") as site:
+        lea = await seb(site, "Lea")
+        async with alive(lea):
+            page = await opened(context, entry(lea))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+            ada = await proctor(browser, site)
+            room = await opened(ada, window(site, lea))
+            await expect(member(room, lea, "present")).to_be_visible()
+            await ada.close()
+        asked = [path for path in site.jitsi.requests if not path.startswith("/halls/exams/")]
+        assert asked == []
+
+
+async def test_only_pages_of_this_exam_let_the_meeting_server_in(tmp_path: Path) -> None:
+    """And no other host; other pages of the same person, the monitoring page too, stay as strict as ever."""
+    async with meeting_site(tmp_path) as site:
+        wire = await site.server.ready()
+        ada = await sign_in(site.server, "ada")
+        origin = f"http://127.0.0.1:{site.jitsi.port}"
+        page = await site.server.request("GET", entry(wire).partition(str(site.server.port))[2])
+        room = await ada.get(f"/monitoring/{wire.live.exam_id}/rooms/1")
+        for answer in (page, room):
+            policy = answer.headers["content-security-policy"]
+            assert f"script-src 'self' {origin};" in policy
+            assert f"frame-src {origin}" in policy
+            assert f'camera=(self "{origin}")' in answer.headers["permissions-policy"]
+            assert "cross-origin-embedder-policy" not in answer.headers
+            assert "jwt" not in answer.body.decode().lower()
+        monitoring = await ada.get(f"/monitoring/{wire.live.exam_id}")
+        assert origin not in str(monitoring.headers)
+
+
+async def test_a_rotated_secret_lets_the_next_try_in(context: BrowserContext, tmp_path: Path) -> None:
+    """No restart, no reload: the page goes on trying, and every try has a token made then."""
+    async with meeting_site(tmp_path, app_secret="an-older-secret") as site:
+        wire = await site.server.ready()
+        async with alive(wire):
+            page = await opened(context, entry(wire))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "refused")
+            await site.change_definition(app_secret=SECRET)
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+
+
+async def test_a_meeting_server_that_restarts_is_entered_again(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    async with meeting_site(tmp_path) as site:
+        wire = await site.server.ready()
+        async with alive(wire):
+            page = await opened(context, entry(wire))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+            port = site.jitsi.port
+            await site.jitsi.stop()
+            await until(lambda: wire.live.page.meeting in {"lost", "script_failed", "unreachable"})
+            await site.jitsi.start(port=port)
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+
+
+async def test_a_blocked_script_is_named(context: BrowserContext, tmp_path: Path) -> None:
+    """SEB's own filter, or the hall's network, keeps the meeting server away."""
+    async with meeting_site(tmp_path) as site:
+        wire = await site.server.ready()
+        await context.route("**/external_api.js", lambda route: route.abort())
+        async with alive(wire):
+            page = await opened(context, entry(wire))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "script_failed")
+            await until(lambda: wire.live.page.meeting == "script_failed")

@@ -21,8 +21,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import insert, update
 
 from invigilo.clock import SetClock
+from invigilo.exams.directory import directory_changed
 from invigilo.exams.model import Exam
 from invigilo.monitoring import truth
 from invigilo.monitoring.truth import CAUSES
@@ -31,7 +33,9 @@ from invigilo.providers.registry import provider_of
 from invigilo.settings import Secret
 from invigilo.simulate.stand_in import Mood, StandInService
 from invigilo.storage.engine import SQLITE_FILE
+from invigilo.storage.tables import exams, service_definitions
 from invigilo.web import stream
+from tests.providers.keys import jitsi_values
 from tests.rtc.pages import PATIENCE, Page, candidate_page, jpeg, proctor_page
 from tests.server import PASSWORD, SebWire, Server, running
 from tests.web.people import Browser, Candidate, exam_called, sign_in
@@ -50,6 +54,7 @@ STALE = truth.STILL_PROOF_MS // 1000 + 1  # seconds after which the last still p
 
 PAGE, OFF, SHORT, NATIVE, DOWN = "Algebra", "Essay", "Quiz", "Music", "Biology"
 SLOW, LATE = "Chemistry", "Physics"
+MEET = "History"
 EXAMS = {
     PAGE: "enabled = true",
     OFF: "enabled = false",
@@ -58,6 +63,7 @@ EXAMS = {
     DOWN: "enabled = true",
     SLOW: "enabled = true",
     LATE: "enabled = true",
+    MEET: "enabled = true",
 }
 LAST_MINUTE = "2026-03-02T14:00:00Z"  # the end of the short exam
 
@@ -126,13 +132,35 @@ async def open_site(folder: Path, **settings: Any) -> AsyncIterator[Site]:
         DOWN: StandInService(mood=Mood.DOWN),
         SLOW: SlowService(),
         LATE: SlowService(),
+        MEET: StandInService(),
     }
 
     def service_of(exam: Exam) -> Provider:
         return services.get(exam.name) or provider_of(exam)
 
     async with running(folder, text=SET_UP, clock=clock, providers=service_of, **settings) as server:
+        await meet_at_a_service(server)
         yield Site(server, clock, await sign_in(server, "ada"), services, folder)
+
+
+async def meet_at_a_service(server: Server) -> None:
+    """One exam's rooms are meetings of a Jitsi. Nobody calls it: the pages of these scenes only say how far they got."""
+    definition = {
+        "institution_id": int(await server.institution()),
+        "name": "Our Jitsi",
+        "service": "jitsi",
+        "values": jitsi_values(),
+        "secrets_encrypted": {},
+        "created_at": 0,
+    }
+    async with server.app.work() as w:
+        made = await w.db.execute(
+            insert(service_definitions).values(definition).returning(service_definitions.c.id)
+        )
+        query = update(exams).where(exams.c.name == MEET)
+        await w.db.execute(query.values(service="jitsi", service_definition_id=made.scalar_one()))
+        await directory_changed(w)
+    await server.app.directory.follow()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -501,6 +529,52 @@ async def the_page_does_not_act_on_its_place(s: Scene) -> None:
     await camera.check()
     await camera.media()
     await s.pass_time(ARRIVED)
+    await camera.still()
+
+
+# --- the meeting of a service ---
+
+
+@brings("candidate_is_moderator", "problem", "ok", "ok", "ok", exam=MEET)
+async def a_proctor_finds_a_candidate_with_moderators_rights(s: Scene) -> None:
+    await s.arrive()
+    camera = await s.open_working_page()
+    await camera.page.send("meeting", state="joined")
+    someone = {"identity": str(s.candidate.id), "video": True, "moderator": True}
+    await s.proctor.send("seen", room=1, participants=[someone])
+
+
+def _a_page_says(state: str) -> Play:
+    async def play(s: Scene) -> None:
+        await s.arrive()
+        camera = await s.open_working_page()
+        await camera.page.send("meeting", state=state)
+
+    return play
+
+
+for _state, _severity in {
+    **dict.fromkeys(("script_failed", "unreachable", "refused", "locked", "full"), "problem"),
+    **dict.fromkeys(("kicked", "lost"), "warning"),
+}.items():
+    brings(f"meeting_{_state}", _severity, "ok", "waiting", "ok", exam=MEET)(_a_page_says(_state))
+
+
+@brings("meeting_joining", "info", "ok", "waiting", "ok", exam=MEET)
+async def a_page_is_on_its_way_into_the_meeting(s: Scene) -> None:
+    await s.arrive()
+    await s.pass_time(ARRIVED)
+    camera = await s.open_working_page()
+    await camera.page.send("meeting", state="joining")
+
+
+@brings("meeting_not_joined", "warning", "ok", "waiting", "ok", exam=MEET)
+async def a_page_does_not_get_into_the_meeting(s: Scene) -> None:
+    await s.arrive()
+    camera = await s.open_working_page()
+    await camera.page.send("meeting", state="joining")
+    await s.pass_time(truth.MEETING_JOIN_MS // 1000 + 1)
+    await camera.media()
     await camera.still()
 
 
