@@ -141,7 +141,7 @@ async def _prepare(
     folder: Path,
     url: str,
     persons: list[Person],
-    jitsi: JitsiStandIn | None,
+    jitsi: JitsiStandIn | None = None,
 ) -> tuple[Path, str]:
     """Set up the database; returns the connection file and the path that signs the first proctor in."""
     clock = SystemClock()

@@ -91,6 +91,10 @@ class Meetings:
             raise Refused("no_room", "There is no open room to enter yet.")
         return self._enter(exam, room, self._candidate(live, exam))
 
+    def wait(self, live: LiveConnection) -> int:
+        """Ms until this candidate's page may enter: a whole hall at once is more than a meeting server takes."""
+        return 0 if live.room_id is None else self._rooms.pace.wait(live.room_id, self._clock.now_ms())
+
     def entry_of_proctor(self, exam: Exam, number: int, account: Account) -> Entry:
         """For a proctor's page. Raises Refused (`no_room`), ProviderError."""
         room = self._rooms.collecting_room(exam.id, number)

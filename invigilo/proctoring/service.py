@@ -29,6 +29,7 @@ from invigilo.monitoring.model import ConnectionState, InstructionType
 from invigilo.monitoring.service import CONNECTION_CHANGED, INSTRUCTION_HURRIED, Connections
 from invigilo.proctoring import rules
 from invigilo.proctoring.model import Room, RoomKind, RoomState
+from invigilo.proctoring.pace import Pace
 from invigilo.providers.base import Feature, RoomHandle, RoomSpec
 from invigilo.providers.registry import ProviderOf
 from invigilo.storage.queries import connections as connection_queries
@@ -98,6 +99,7 @@ class Rooms:
         self._calls: dict[int, asyncio.Task[None]] = {}
         """Calls to meeting services under way, by room."""
         self._lines: dict[object, asyncio.Semaphore] = {}
+        self.pace = Pace()
         bus.subscribe(ROOMS_CHANGED, self._heard_rooms)
         bus.subscribe(RESYNC, self._heard_resync)
 
@@ -215,13 +217,14 @@ class Rooms:
         """
         if not self._joins_natively(row, exam):
             return
+        now = self._clock.now_ms()
         settled = row.state is ConnectionState.ACTIVE
         await self._connections.instruct(
             w,
             row.id,
             InstructionType.PROCTORING,
             {SERVICE_TYPE: "JITSI_MEET", ROOM: room.name, SUBJECT: room.subject, "roomType": "proctoring"},
-            not_before=0 if settled else self._clock.now_ms() + rules.JOIN_SETTLES,
+            not_before=now + max(0 if settled else rules.JOIN_SETTLES, self.pace.wait(room.id, now)),
         )
 
     async def confirm(self, live: LiveConnection, revision: int) -> None:

@@ -58,6 +58,8 @@ class CandidateSocket:
     """How many proctors in its meeting its page was told of last."""
     successor: str | None = None
     """The tab whose socket took this one's place, here or at another node."""
+    is_entering: bool = False
+    """It has asked for its way into the meeting and waits for its turn."""
     confirming: int = 0
     """The newest revision its page says it acts on."""
     peers: set[str] = field(default_factory=set[str])

@@ -229,13 +229,25 @@ class Sockets:
             case messages.MeetingState(state=state):
                 page.meeting = state
             case messages.Enter():
-                return self._answer_entry(mine.outbox, lambda: self._meetings.entry(live), entries)
+                if not mine.is_entering:
+                    mine.is_entering = True
+                    self._spawn(self._let_in(mine, live, entries))
+                return True
             case messages.Hello():
                 return True
             case _:
                 return False
         self._connections.live.heard(live, "page")
         return True
+
+    async def _let_in(self, mine: CandidateSocket, live: LiveConnection, entries: Allowance) -> None:
+        """When it is this page's turn; its token is made then, and asking again meanwhile changes nothing."""
+        try:
+            await asyncio.sleep(self._meetings.wait(live) / 1000)
+            if self._hub.candidates.get(live.id) is mine:
+                self._answer_entry(mine.outbox, lambda: self._meetings.entry(live), entries)
+        finally:
+            mine.is_entering = False
 
     def _answer_entry(self, outbox: Outbox, enter: Callable[[], Entry], allowance: Allowance) -> bool:
         """The way into a meeting, for the page that asked and nobody else."""

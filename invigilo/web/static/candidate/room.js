@@ -4,7 +4,7 @@ import { enter, originOf } from "../meeting/meeting.js";
 import { pageData, t } from "./texts.js";
 import { after } from "./timer.js";
 
-const ANSWER_WITHIN = 8000; // ms until the question for a ticket is asked again
+const ANSWER_WITHIN = 30_000; // ms until the question for a ticket is asked again; a full room lets in two a second
 const FIRST_PAUSE = 2000;
 const LONGEST_PAUSE = 30_000;
 const RELOADED = "invigilo-reloaded-for";
