@@ -36,6 +36,4 @@ async def run() -> None:
         f"p99 {1000 * worst:.0f} ms at the worst pace, {missing} without a room",
         met=worst <= PING_INTERVAL and not missing,
     )
-    note(
-        "Page clients only: the built-in rooms are the only meeting service there is, and nobody joins those natively."
-    )
+    note("Page clients only: nobody joins built-in rooms natively. Meetings of a service are section jitsi.")

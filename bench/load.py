@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from bench import machine
 
@@ -237,6 +238,9 @@ def header_of(answer: bytes, name: bytes) -> str:
     return found[1].decode() if found else ""
 
 
+NEW_WINDOWS = "&seb_version=3.10.2&seb_os_name=Windows 11, Microsoft Windows NT 10.0.22631.0 (x64)"
+
+
 class Newcomer:
     """One client from discovery to the end of its start burst; `is_bare` expects nothing but 204."""
 
@@ -270,10 +274,8 @@ class Newcomer:
         )
         found = re.search(rb'"access_token":"([^"]+)"', answer)
         self.bearer = found[1].decode() if found else "none"
-        form = (
-            f"institutionId={self.job['institution']}&seb_version=3.10.2&seb_machine_name=NEW-{self.number}"
-        )
-        form += "&seb_os_name=Windows 11, Microsoft Windows NT 10.0.22631.0 (x64)"
+        form = f"institutionId={self.job['institution']}&seb_machine_name=NEW-{self.number}"
+        form += self.job.get("device") or NEW_WINDOWS
         answer = await self.call("POST", "/exam-api/v1/handshake", form)
         self.token = header_of(answer, b"SEBConnectionToken") or "none"
         found = re.search(rb'"url":"([^"]+)"', answer)
@@ -330,7 +332,13 @@ async def arrive(job: dict[str, Any]) -> dict[str, Any]:
 
 
 async def join(job: dict[str, Any]) -> dict[str, Any]:
-    """For each client: seconds from sending the PUT to the message on its page's socket that names its room."""
+    """For each client: seconds from sending the PUT to the message on its page's socket that names its room.
+
+    With `until` = `meeting` to being in the meeting of that room, with `join` to the instruction that calls it there.
+    """
+    arrived = {"join": _until_called, "meeting": _until_in_a_meeting}.get(
+        job.get("until", ""), _until_in_a_room
+    )
     took: list[float] = []
     count: Counter[str] = Counter()
 
@@ -343,7 +351,7 @@ async def join(job: dict[str, Any]) -> dict[str, Any]:
             await newcomer.handshake()
             began = time.perf_counter()
             await newcomer.establish()
-            await _until_in_a_room(newcomer)
+            await arrived(newcomer)
             took.append(time.perf_counter() - began)
         except (OSError, ValueError, TimeoutError) as error:
             count[f"failed: {error}"] += 1
@@ -355,6 +363,54 @@ async def join(job: dict[str, Any]) -> dict[str, Any]:
         lives.append(asyncio.create_task(one(number)))
     await asyncio.gather(*lives)
     return {"seconds": sorted(took), "count": dict(count)}
+
+
+async def _until_called(newcomer: Newcomer) -> None:
+    """A ping a second, as SEB sends them once its second process runs, until one is answered with JOIN."""
+    await newcomer.call("PATCH", "/exam-api/v1/handshake", f"seb_user_session_id=Newcomer {newcomer.number}")
+    async with asyncio.timeout(60):
+        for number in itertools.count(1):
+            answer = await newcomer.call("POST", "/exam-api/v1/sebping", f"ping-number={number}")
+            if b"jitsiMeetToken" in answer:
+                return
+            await asyncio.sleep(1)
+
+
+async def _until_in_a_meeting(newcomer: Newcomer) -> None:
+    """The page, then the meeting's own page, as far as being let in."""
+    from websockets.asyncio.client import connect
+
+    address = newcomer.entry_url.replace("http://", "ws://", 1) + "/socket"
+    async with asyncio.timeout(60), connect(address, proxy=None) as socket:
+        await socket.send(
+            json.dumps({"t": "hello", "tab": f"t{newcomer.number}", "language": "en", "seb": None})
+        )
+        asked = False
+        async for frame in socket:
+            message = json.loads(frame)
+            is_open = (
+                (message.get("room") or {}).get("state") == "open" if message["t"] != "meeting" else False
+            )
+            if is_open and not asked:
+                asked = True
+                await socket.send('{"t":"enter"}')
+            if message["t"] == "meeting":
+                return await _let_in(message)
+    raise ValueError("the socket ended before a ticket came")
+
+
+async def _let_in(ticket: dict[str, Any]) -> None:
+    from websockets.asyncio.client import connect
+
+    base = ticket["script"].rpartition("/")[0].replace("http://", "ws://", 1)
+    query = urlencode({name: ticket[name] for name in ("room", "token", "name")})
+    async with connect(f"{base}/stand-in/socket?{query}", proxy=None) as meeting:
+        async for frame in meeting:
+            message = json.loads(frame)
+            if message.get("type") == "presence" and message.get("self"):
+                return
+            if message.get("type") == "error":
+                raise ValueError(f"the meeting: {message.get('name')}")
 
 
 async def _until_in_a_room(newcomer: Newcomer) -> None:
