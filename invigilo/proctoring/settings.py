@@ -162,9 +162,7 @@ class ProctoringSettingsService:
             holder = await self._holder(w, kind, holder_id, by, Right.CHANGE, lock=True)
             use = await queries.room_use(w.db, holder.id) if kind is HolderKind.EXAM else RoomUse()
             rules.may_save(wish, holder, use)
-            taken = await service_queries.is_name_taken(
-                w.db, holder.institution_id, new.name.strip(), but=None
-            )
+            taken = await self._definitions.is_name_taken(w, holder.institution_id, new.name)
             problems, _ = self._definitions.checked(wish.service, new, stored=frozenset(), taken=taken)
             chosen = ServiceDefinition(
                 0, holder.institution_id, new.name, wish.service, {}, {}, is_proven=True

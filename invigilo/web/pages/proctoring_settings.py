@@ -112,6 +112,8 @@ async def _save(
     wish, new = _wish(site, form, holder)
     typed = dict(shown_again(form, _kinds(site, "en")))
     typed["features"] = form.all("features")
+    if view.use.is_in_use:  # then what says which service it is was locked, and is not sent
+        typed |= {name: value for name, value in _stored(holder).items() if name.startswith("definition_")}
     try:
         form.check()
         if new is not None:
