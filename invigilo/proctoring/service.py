@@ -121,7 +121,7 @@ class Rooms:
             if returning is not None and returning.holds_place:
                 await self._replace(w, exam.id, returning.connection_id, row.id, now)
             if row.state is ConnectionState.ACTIVE and await connection_queries.hurry_instructions(
-                w.db, row.id, now=now
+                w.db, row.id, now=now, by=rules.JOIN_SETTLES
             ):
                 w.announce(INSTRUCTION_HURRIED, row.id)
             return
@@ -224,7 +224,7 @@ class Rooms:
             row.id,
             InstructionType.PROCTORING,
             {SERVICE_TYPE: "JITSI_MEET", ROOM: room.name, SUBJECT: room.subject, "roomType": "proctoring"},
-            not_before=now + max(0 if settled else rules.JOIN_SETTLES, self.pace.wait(room.id, now)),
+            not_before=now + (0 if settled else rules.JOIN_SETTLES) + self.pace.wait(room.id, now),
         )
 
     async def confirm(self, live: LiveConnection, revision: int) -> None:

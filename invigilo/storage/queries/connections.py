@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, insert, or_, select, text, update
+from sqlalchemy import Row, Select, and_, case, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.monitoring.model import (
@@ -394,13 +394,14 @@ async def supersede_instructions(
     )
 
 
-async def hurry_instructions(db: AsyncConnection, connection_id: int, *, now: int) -> int:
-    """What waits for a later moment is due now; returns how many those were."""
+async def hurry_instructions(db: AsyncConnection, connection_id: int, *, now: int, by: int) -> int:
+    """What waits for a later moment is due by so many ms sooner, at the soonest now; returns how many those were."""
     table = instructions
+    sooner = table.c.not_before - by
     result = await db.execute(
         update(table)
         .where(table.c.connection_id == connection_id, table.c.done_at.is_(None), table.c.not_before > now)
-        .values(not_before=now)
+        .values(not_before=case((sooner > now, sooner), else_=now))
     )
     return result.rowcount
 

@@ -8,10 +8,13 @@ from uuid import uuid4
 from invigilo.clock import to_ms
 from invigilo.exams.model import Service
 from invigilo.storage.queries import services as queries
+from tests.providers.keys import jitsi_values
 from tests.web.rights import OTHERS, Address, rule
 
 PAGES, API = "/services", "/api/v1/services"
 ONE, API_ONE = f"{PAGES}/{{service_id}}", f"{API}/{{service_id}}"
+
+NOBODY_THERE = "http://127.0.0.1:9"
 
 LISTED = rule(
     ok=["grace", "ines", "aude", "other-grace", "other-ines", "other-aude"],
@@ -44,18 +47,22 @@ BODIES: dict[Address, Any] = {("POST", API): {"name": "A", "service": "jitsi"}, 
 
 
 async def ids(site: Any, address: Address) -> dict[str, str]:
-    """A service of this deed's own; put there past the rules, since only built-in rooms are offered here."""
+    """A service of this deed's own, where nothing answers: what matters is who may ask."""
     if "{service_id}" not in address[1]:
         return {}
     app = site.server.app
+    values = {
+        name: value for name, value in jitsi_values(server_url=NOBODY_THERE).items() if name != "app_secret"
+    }
+    sealed = {"app_secret": {"sealed": app.storage.box.encrypt(jitsi_values()["app_secret"]), "since": 0}}
     async with app.work() as w:
         made = await queries.add(
             w.db,
             institution_id=site.accounts["grace"].institution_id,
             name=f"Service {uuid4().hex[:8]}",
             service=Service.JITSI,
-            values={},
-            sealed={},
+            values=values,
+            sealed=sealed,
             created_at=to_ms(app.clock.now()),
         )
     return {"service_id": str(made)}
