@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -38,7 +38,7 @@ WINDOWS = "Windows 10, Microsoft Windows NT 10.0.19045.0 (x64)"
 async def run() -> None:
     title("jitsi", "meetings at a Jitsi; the Jitsi is the stand-in, so only our own part is measured")
     _tokens()
-    async with demo._stand_in(argparse.Namespace(service="jitsi")) as jitsi:  # noqa: SLF001  (one set-up for both)
+    async with demo.stand_in(argparse.Namespace(service="jitsi")) as jitsi:
         assert jitsi is not None
         await _proof(jitsi)
         rows = [
@@ -61,7 +61,7 @@ async def run() -> None:
 
 
 @contextmanager
-def _timed() -> Iterator[list[float]]:
+def _timed() -> Generator[list[float]]:
     took = [0.0]
     began = time.perf_counter()
     yield took
@@ -118,7 +118,7 @@ async def _exam_at(jitsi: JitsiStandIn, join_by: JoinBy) -> AsyncGenerator[Exam]
         try:
             async with storage.reading() as w:
                 (found,) = await exam_queries.all_exams(w.db)
-            await demo._meet_at(jitsi, found, storage, clock, url=f"http://127.0.0.1:{exam.port}")  # noqa: SLF001
+            await demo.meet_at(jitsi, found, storage, clock, url=f"http://127.0.0.1:{exam.port}")
             async with storage.work() as w:
                 await w.db.execute(exams.update().values(join_by=join_by.value))
                 await directory_changed(w)

@@ -155,7 +155,7 @@ async def _prepare(
         configuration = next(c for c in configurations if c.client_id == CLIENT_ID)
         exam = max((e for e in exams if e.name == EXAM), key=lambda e: e.id)
         if jitsi is not None:
-            await _meet_at(jitsi, exam, storage, clock, url=url)
+            await meet_at(jitsi, exam, storage, clock, url=url)
         accounts = Accounts(work=storage.work, reading=storage.reading, clock=clock, session_hours=12)
         watcher = next(p for p in persons if p.role == "exam_supporter")
         token = await accounts.make_link(watcher.username, path=f"/monitoring/{exam.id}", lasts=LINK_LASTS)
@@ -175,7 +175,7 @@ async def _prepare(
     return path, f"/login/link/{token}"
 
 
-async def _meet_at(jitsi: JitsiStandIn, exam: Exam, storage: Storage, clock: Clock, *, url: str) -> None:
+async def meet_at(jitsi: JitsiStandIn, exam: Exam, storage: Storage, clock: Clock, *, url: str) -> None:
     """Enter the stand-in as an administrator would, and let the exam use it though nobody has tested it yet."""
     definitions = ServiceDefinitions(
         work=storage.work, reading=storage.reading, box=storage.box, clock=clock, offer=offer(clock)
@@ -200,7 +200,7 @@ async def _meet_at(jitsi: JitsiStandIn, exam: Exam, storage: Storage, clock: Clo
 
 
 @asynccontextmanager
-async def _stand_in(arguments: argparse.Namespace) -> AsyncGenerator[JitsiStandIn | None]:
+async def stand_in(arguments: argparse.Namespace) -> AsyncGenerator[JitsiStandIn | None]:
     """What plays the Jitsi, on this machine only; None for a demo that needs none."""
     if arguments.service != "jitsi":
         yield None
@@ -217,7 +217,7 @@ def _settings_in(settings: Settings, folder: Path) -> Settings:
 async def _demo(arguments: argparse.Namespace, settings: Settings, folder: Path, host: str, port: int) -> int:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}"
-    async with _stand_in(arguments) as jitsi:
+    async with stand_in(arguments) as jitsi:
         return await _run(arguments, settings, folder, host, port, url, jitsi)
 
 

@@ -53,6 +53,14 @@ async def _active(server: Server, os_name: str, version: str) -> SebWire:
     return wire
 
 
+async def _answered(wire: SebWire) -> Answer:
+    """The first ping with an instruction: a room lets in two a second, and in this one many have just arrived."""
+    async with asyncio.timeout(60):
+        while (answer := await wire.ping()).status == 204:
+            await asyncio.sleep(0.05)
+        return answer
+
+
 def _assert_is_join(answer: Answer) -> dict[str, str]:
     assert answer.status == 200
     assert answer.json["instruction"] == "SEB_PROCTORING"
@@ -80,7 +88,7 @@ async def test_clients_that_can_are_called_into_the_meeting(
     server: Server, os_name: str, version: str, address: str
 ) -> None:
     wire = await _active(server, os_name, version)
-    attributes = _assert_is_join(await wire.ping())
+    attributes = _assert_is_join(await _answered(wire))
     assert attributes["jitsiMeetServerURL"] == address
     assert (await wire.ping(confirm=attributes["instruction-confirm"])).status == 204
 
@@ -89,7 +97,7 @@ async def test_a_user_who_is_known_late_is_called_in_then(server: Server) -> Non
     """Windows and Apple of 3.6.1 and later establish first; the join that was held back is due with the user."""
     wire = await server.ready(f"seb_os_name={IPAD}&seb_version=3.7")
     await wire.patch("seb_user_session_id=lea")
-    _assert_is_join(await wire.ping())
+    _assert_is_join(await _answered(wire))
 
 
 @pytest.mark.spec("seb-client-api", 47)
