@@ -121,3 +121,18 @@ async def test_a_demo_for_scripts_ends_by_itself() -> None:
     ) as running:
         assert await asyncio.wait_for(running.process.wait(), 60) == 0
     assert "got in" in running.text
+
+
+async def test_the_demo_meets_at_a_stand_in_for_jitsi_and_says_what_it_is(browser: Browser) -> None:
+    arguments = ("--service", "jitsi", "--candidates", "4", "--room-size", "5", "--port", str(free_port()))
+    async with demo(*arguments) as running:
+        context = await browser.new_context(locale="en", viewport={"width": 1366, "height": 768})
+        expect.set_options(timeout=PATIENCE)
+        page = await context.new_page()
+        await page.goto(running.link)
+        await rooms(page).filter(has_text="Room 1").click()
+        await expect(page.locator("[data-meeting-state]")).to_have_attribute("data-tone", "ok")
+        await expect(page.locator("[data-present] .member").nth(2)).to_be_visible()
+        await context.close()
+    assert "not a Jitsi" in running.text
+    assert running.process.returncode == 0
