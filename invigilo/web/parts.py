@@ -11,6 +11,7 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 
 from invigilo.accounts.model import Account
+from invigilo.accounts.people import People
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
 from invigilo.clock import Clock
@@ -37,6 +38,7 @@ class Site:
 
     accounts: Accounts
     tokens: ApiTokens
+    people: People
     connections: Connections
     rooms: Rooms
     directory: Directory
