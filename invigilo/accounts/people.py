@@ -173,6 +173,11 @@ class People:
 
     # --- one's own account ---
 
+    async def me(self, *, by: Account) -> Account:
+        """As it is in the database now: what is remembered of a session may be some seconds old."""
+        async with self._reading() as w:
+            return await self._me(w, by)
+
     async def change_profile(self, wish: ProfileWish, *, by: Account) -> Account:
         problems = rules.profile_problems(wish)
         if problems:

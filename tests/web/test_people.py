@@ -91,8 +91,8 @@ async def test_names_are_shown_and_found_as_they_are(site: Site, name: str) -> N
 
 
 async def test_a_search_knows_every_letter(site: Site) -> None:
-    await site.add("umlaut", display_name="ÖKO-Prüfung Straße")
-    for words in ("%C3%B6ko", "%C3%96KO", "pr%C3%BCfung stra", "UMLAUT%20%C3%B6ko"):
+    await site.add("umlaut", display_name="ÄRZTE-Prüfung Straße")
+    for words in ("%C3%A4rzte", "%C3%84RZTE", "pr%C3%BCfung stra", "UMLAUT%20%C3%A4rzte"):
         found = (await site.call("ines", "GET", f"/people?q={words.replace(' ', '%20')}")).json["items"]
         assert [one["username"] for one in found] == ["umlaut"], words
 

@@ -87,3 +87,47 @@ class InstitutionPage:
     """What it has, in words."""
     may_change: bool
     may_delete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """Times are milliseconds since the Unix epoch."""
+
+    id: int
+    name: str
+    scopes: tuple[str, ...]
+    expires_at: int
+    is_over: bool
+    last_used_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    since: int
+    until: int
+    is_this_one: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    frame: Frame
+    me: Account
+    form: FormView
+    token_form: FormView
+    languages: Choices
+    zones: Choices
+    scopes: Choices
+    lives: Choices
+    tokens: Sequence[TokenRow]
+    sessions: Sequence[SessionRow]
+    key: str = ""
+    """Of a token just made, shown once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPage:
+    frame: Frame
+    username: str
+    form: FormView
+    is_first: bool
+    """Somebody else chose the present one."""
