@@ -19,13 +19,14 @@ from typing import Any
 import structlog
 import uvicorn
 
+from invigilo.accounts.people import ACCOUNT_CHANGED, People
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
 from invigilo.clock import Clock, SystemClock
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
 from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
-from invigilo.exams.directory import Directory
+from invigilo.exams.directory import Directory, directory_changed
 from invigilo.exams.model import Exam, JoinBy, Service
 from invigilo.jobs import Jobs
 from invigilo.monitoring.live import LiveConnections
@@ -134,7 +135,14 @@ class App:
         self.accounts = Accounts(
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
         )
+        self.bus.subscribe(ACCOUNT_CHANGED, self.accounts.forget)
         self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
+        self.people = People(
+            work=self.work,
+            reading=self.reading,
+            clock=self.clock,
+            institutions_changed=directory_changed,
+        )
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -165,6 +173,7 @@ class App:
         return Site(
             accounts=self.accounts,
             tokens=self.tokens,
+            people=self.people,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from invigilo.accounts import passwords
+from invigilo.accounts import passwords, rules
 from invigilo.accounts.model import Role
 from invigilo.activity.service import record
 from invigilo.clock import Clock, to_ms
@@ -157,8 +157,8 @@ def _text(longest: int = 255) -> Callable[[Any], str]:
 
 def read_username(value: Any) -> str:
     """A name to sign in with. Raises ValueError that says what is wrong."""
-    name = _text(64)(value)
-    if not re.fullmatch(r"[^\s:/\\]+", name):
+    name = _text(rules.USERNAME_LONGEST)(value)
+    if not rules.is_username(name):
         raise ValueError("a user name has no blanks, colons or slashes.")
     return name
 
@@ -352,7 +352,7 @@ def _read_user(table: _Table, only_role: Role | None) -> _User:
 
 def _password(value: Any) -> str:
     """As it stands: blanks at its ends are part of it."""
-    _text(passwords.LONGEST)(value)
+    _text(rules.LONGEST_PASSWORD)(value)
     return str(value)
 
 

@@ -45,6 +45,15 @@ def is_printable(value: str, *, lines: bool = False) -> bool:
     return all(one in allowed or unicodedata.category(one) not in {"Cc", "Cs"} for one in value)
 
 
+def is_encodable(value: str) -> bool:
+    """No half characters (lone surrogates): those no file and no database can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def url(field: str, value: str, *, required: bool = True) -> Problem | None:
     """An absolute http or https address."""
     if not value:

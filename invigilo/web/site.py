@@ -23,18 +23,29 @@ from litestar.types import Receive, Scope, Send
 
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web.api import institutions as api_institutions
+from invigilo.web.api import people as api_people
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.api.description import Description
-from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
+from invigilo.web.pages import (
+    account,
+    candidate,
+    connection_files,
+    institutions,
+    monitoring,
+    operation,
+    people,
+    sign_in,
+)
 from invigilo.web.pages.views import ErrorPage
-from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
+from invigilo.web.parts import AnyRequest, PasswordNeeded, SignInNeeded, Site, provide_account, wants_json
 
 log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
 
-API_HANDLERS = [*api_tokens.handlers]
+API_HANDLERS = [*api_tokens.handlers, *api_people.handlers, *api_institutions.handlers]
 """Everything under `/api/v1`."""
 
 
@@ -55,6 +66,9 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *monitoring.handlers,
             *candidate.handlers,
             *connection_files.handlers,
+            *people.handlers,
+            *institutions.handlers,
+            *account.handlers,
             *operation.handlers,
             api_router(API_HANDLERS),
         ],
@@ -108,6 +122,7 @@ class Front:
 _STATUS: list[tuple[type[Exception], int]] = [
     (NotFound, 404),
     (NotAllowed, 403),
+    (PasswordNeeded, 403),
     (BadInput, 400),
     (Refused, 409),
     (Unavailable, 503),
@@ -120,6 +135,8 @@ def _answer_error(site: Site) -> Callable[[AnyRequest, Exception], Response[Any]
     def answer(request: AnyRequest, error: Exception) -> Response[Any]:
         if isinstance(error, SignInNeeded):
             return _lead_to_sign_in(request)
+        if isinstance(error, PasswordNeeded) and request.method == "GET" and not wants_json(request):
+            return Response(None, status_code=302, headers={"Location": "/account/password"})
         status, code, message = _explain(error)
         if status >= 500 and not isinstance(error, InvigiloError):
             log.error("page_failed", exc_info=error, route=_route_of(request))
