@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("invigilo.commands", "migrate"),
     "user": ("invigilo.commands", "user"),
     "seb": ("invigilo.seb_command", "run"),
+    "service": ("invigilo.service_command", "run"),
     "doctor": ("invigilo.doctor", "run"),
 }
 """Command → (module, function taking the arguments and the settings, returning an exit status)."""
@@ -107,6 +108,13 @@ def parser() -> argparse.ArgumentParser:
             "seb",
             "look into SEB files, give their Config Key, convert them",
             "invigilo seb show exam.seb --password-file password.txt",
+        )
+    )
+    _service(
+        add(
+            "service",
+            "prove a meeting service before exams depend on it",
+            "invigilo service test jitsi.toml --json",
         )
     )
     _doctor(
@@ -226,6 +234,18 @@ def _seb(p: argparse.ArgumentParser) -> None:
     add("defaults", "write all settings with their defaults", writes)
 
 
+def _service(p: argparse.ArgumentParser) -> None:
+    p.add_argument("action", choices=["test"], help="run every step of its proof")
+    p.add_argument("file", metavar="FILE.toml", help="the service: its kind and fields (docs/providers/)")
+    p.add_argument("--json", action="store_true", help="print the steps as JSON, one a line as they come")
+    p.add_argument(
+        "--language", choices=["en", "de"], default="en", help="language of the sentences (default: en)"
+    )
+    p.add_argument(
+        "--ca-file", metavar="FILE", help="also trust certificates signed by the authority in FILE"
+    )
+
+
 def _doctor(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="print the results as JSON")
     p.add_argument("--new-key", action="store_true", help="print a new secret key and do nothing else")
@@ -267,7 +287,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     default_level = (
         "warning"
-        if arguments.command in {"apply", "migrate", "user", "seb", "doctor", "demo"}
+        if arguments.command in {"apply", "migrate", "user", "seb", "service", "doctor", "demo"}
         else settings.log_level
     )
     set_up(level=arguments.log_level or default_level, form=settings.log_format)

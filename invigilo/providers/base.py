@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -16,6 +17,8 @@ class Feature(StrEnum):
     """The service itself refuses that candidates receive each other."""
     NATIVE_JOIN = "native_join"
     """Some SEB clients can enter its rooms by instruction."""
+    REPORTS_PRESENCE = "reports_presence"
+    """The service can say by itself who is in a room, once it is set up to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class JitsiTicket:
     server_url: str
     room: str
     subject: str
-    token: str
+    token: str = field(repr=False)
 
     def server_for(self, family: OsFamily) -> str:
         """The full address; for Windows only host, port and path, which its meeting library takes as domain."""
@@ -69,6 +72,36 @@ class PageTicket:
 
 JoinTicket = JitsiTicket | PageTicket
 
+Headers = Mapping[str, str]
+"""Of a request; names are looked up in any case."""
+
+
+class Presence(StrEnum):
+    """What a meeting service reports of its own accord."""
+
+    ROOM_OPENED = "room_opened"
+    ROOM_CLOSED = "room_closed"
+    JOINED = "joined"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEvent:
+    """A report of a meeting service whose sender was verified."""
+
+    kind: Presence
+    room: str
+    """As in `RoomSpec.name`."""
+    at_ms: int
+    """By the service's clock."""
+    key: str
+    """The same for every repetition of this report."""
+    participant: str = ""
+    """One stay of somebody in the room: a second tab is another one."""
+    identity: str | None = None
+    """Who it is, as in the ticket; None when the service does not know."""
+    is_moderator: bool | None = None
+
 
 class Provider(Protocol):
     """A service that holds video meetings, set up with one exam's settings.
@@ -78,6 +111,10 @@ class Provider(Protocol):
     """
 
     features: frozenset[Feature]
+
+    async def check(self) -> None:
+        """Try address and credentials, as before saving; raises the error that a room would meet."""
+        ...
 
     async def open_room(self, spec: RoomSpec) -> RoomHandle:
         """Make the room, or find it made."""
@@ -89,4 +126,15 @@ class Provider(Protocol):
 
     def ticket(self, room: RoomHandle, guest: Guest) -> JoinTicket:
         """What this guest needs to enter. Computed, never fetched."""
+        ...
+
+    def identity_of(self, room: RoomHandle, identity: str) -> str:
+        """How a guest of this identity is called in the room's events: opaque, and the same for every ticket."""
+        ...
+
+    def read_webhook(self, headers: Headers, body: bytes) -> ProviderEvent | None:
+        """Verify a report and read it; None when it is about nothing of ours.
+
+        Raises NotAllowed when the sender is not the service, BadInput when the report cannot be read.
+        """
         ...

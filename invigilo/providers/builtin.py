@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from invigilo.providers.base import Feature, Guest, JoinTicket, PageTicket, RoomHandle, RoomSpec
+from invigilo.errors import NotAllowed
+from invigilo.providers.base import (
+    Feature,
+    Guest,
+    Headers,
+    JoinTicket,
+    PageTicket,
+    ProviderEvent,
+    RoomHandle,
+    RoomSpec,
+)
 
 
 class BuiltinProvider:
     """The door to `rtc/`. A built-in room exists as soon as somebody belongs in it."""
 
-    features: frozenset[Feature] = frozenset({Feature.ISOLATES_CANDIDATES})
+    features: frozenset[Feature] = frozenset({Feature.ISOLATES_CANDIDATES, Feature.REPORTS_PRESENCE})
+
+    async def check(self) -> None:
+        """Nothing to try: it is this server."""
 
     async def open_room(self, spec: RoomSpec) -> RoomHandle:
         return RoomHandle(spec.name, spec.subject)
@@ -18,3 +31,9 @@ class BuiltinProvider:
 
     def ticket(self, room: RoomHandle, guest: Guest) -> JoinTicket:  # noqa: ARG002  (the page knows both)
         return PageTicket()
+
+    def identity_of(self, room: RoomHandle, identity: str) -> str:  # noqa: ARG002
+        return identity
+
+    def read_webhook(self, headers: Headers, body: bytes) -> ProviderEvent | None:  # noqa: ARG002
+        raise NotAllowed("Built-in rooms report to nobody: there is no webhook here.")

@@ -6,8 +6,17 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from invigilo.errors import ProviderCredentials, ProviderRefused, ProviderUnavailable
-from invigilo.providers.base import Feature, Guest, JitsiTicket, JoinTicket, RoomHandle, RoomSpec
+from invigilo.errors import NotAllowed, ProviderCredentials, ProviderRefused, ProviderUnavailable
+from invigilo.providers.base import (
+    Feature,
+    Guest,
+    Headers,
+    JitsiTicket,
+    JoinTicket,
+    ProviderEvent,
+    RoomHandle,
+    RoomSpec,
+)
 
 
 class Mood(StrEnum):
@@ -28,6 +37,10 @@ class StandInService:
     rooms: dict[str, RoomSpec] = field(default_factory=dict[str, RoomSpec])
     calls: list[str] = field(default_factory=list[str])
 
+    async def check(self) -> None:
+        self.calls.append("check")
+        await self._act_out()
+
     async def open_room(self, spec: RoomSpec) -> RoomHandle:
         self.calls.append(f"open {spec.name}")
         await self._act_out()
@@ -41,6 +54,12 @@ class StandInService:
 
     def ticket(self, room: RoomHandle, guest: Guest) -> JoinTicket:
         return JitsiTicket(self.server_url, room.name, room.subject, f"ticket-of-{guest.identity}")
+
+    def identity_of(self, room: RoomHandle, identity: str) -> str:  # noqa: ARG002
+        return identity
+
+    def read_webhook(self, headers: Headers, body: bytes) -> ProviderEvent | None:  # noqa: ARG002
+        raise NotAllowed("This stand-in reports nothing.")
 
     async def _act_out(self) -> None:
         match self.mood:
