@@ -32,8 +32,10 @@ from invigilo.jobs import Jobs
 from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.service import Rooms
-from invigilo.providers.registry import ProviderOf, provider_of
+from invigilo.proctoring.settings import ProctoringSettingsService
+from invigilo.providers.registry import Offer, ProviderOf, offer, provider_of
 from invigilo.rtc.hub import Hub
 from invigilo.rtc.ice import IceServers
 from invigilo.sebconfig.config_key import config_key
@@ -65,6 +67,7 @@ class App:
         *,
         clock: Clock | None = None,
         providers: ProviderOf = provider_of,
+        services: Offer | None = None,
     ) -> None:
         self.settings = settings
         self.storage = storage
@@ -143,6 +146,20 @@ class App:
             clock=self.clock,
             institutions_changed=directory_changed,
         )
+        self.services = ServiceDefinitions(
+            work=self.work,
+            reading=self.reading,
+            box=storage.box,
+            clock=self.clock,
+            offer=services or offer(self.clock),
+        )
+        self.proctoring = ProctoringSettingsService(
+            work=self.work,
+            reading=self.reading,
+            clock=self.clock,
+            rooms=self.rooms,
+            definitions=self.services,
+        )
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -174,6 +191,8 @@ class App:
             accounts=self.accounts,
             tokens=self.tokens,
             people=self.people,
+            services=self.services,
+            proctoring=self.proctoring,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,
@@ -288,12 +307,16 @@ def _address_of(scope: Scope) -> str | None:
 
 
 async def build(
-    settings: Settings, *, clock: Clock | None = None, providers: ProviderOf = provider_of
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    providers: ProviderOf = provider_of,
+    services: Offer | None = None,
 ) -> App:
     """Open (and migrate) the database and join the parts; nothing runs yet."""
     the_clock = clock or SystemClock()
     storage = await open_storage(settings, clock=the_clock)
-    return App(settings, storage, clock=the_clock, providers=providers)
+    return App(settings, storage, clock=the_clock, providers=providers, services=services)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -115,7 +115,7 @@ class Jobs:
         now = self.clock.now()
         for exam_id in self.rooms.exams_with_rooms():
             exam = self.directory.exams.get(exam_id)
-            if exam is not None and not exam.is_running(now):
+            if exam is not None and not (exam.is_running(now) and exam.proctoring.enabled):
                 await self.rooms.close_rooms(exam_id)
                 await self.rooms.refresh()
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from invigilo.app import App, bind, build
 from invigilo.clock import Clock, SystemClock
 from invigilo.declared import apply_text
-from invigilo.providers.registry import ProviderOf, provider_of
+from invigilo.providers.registry import Offer, ProviderOf, provider_of
 from invigilo.settings import Settings
 from invigilo.storage.opening import open_storage
 
@@ -235,12 +235,15 @@ async def running(
     text: str | None = SET_UP,
     clock: Clock | None = None,
     providers: ProviderOf = provider_of,
+    services: Offer | None = None,
     **settings: Any,
 ) -> AsyncIterator[Server]:
     """Set up and start; stop at the end."""
     if text is not None:
         await set_up(folder, url, text)
-    app = await build(settings_for(folder, url, **settings), clock=clock, providers=providers)
+    app = await build(
+        settings_for(folder, url, **settings), clock=clock, providers=providers, services=services
+    )
     listener = bind("127.0.0.1", 0)
     config = uvicorn.Config(
         app, http="httptools", ws="websockets-sansio", lifespan="on", log_config=None, access_log=False,

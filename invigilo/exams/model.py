@@ -11,6 +11,8 @@ class Service(StrEnum):
     """The meeting services an exam may use."""
 
     BUILTIN = "builtin"
+    JITSI = "jitsi"
+    JAAS = "jaas"
 
 
 class ExamState(StrEnum):

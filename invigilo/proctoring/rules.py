@@ -1,14 +1,28 @@
-"""Who goes into which collecting room, decided from the state alone (live-proctoring.md §3.2, right column)."""
+"""Who goes into which collecting room, decided from the state alone (live-proctoring.md §3.2, right column); and what may
+be set how, and when (§2.3, §2.5).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from operator import attrgetter
 
-from invigilo.exams.model import JoinBy
+from invigilo import fields
+from invigilo.errors import CHANGED_MEANWHILE, Problem, Refused
+from invigilo.exams.model import JoinBy, Service
 from invigilo.monitoring.capability import Capability
-from invigilo.proctoring.model import Room, RoomKind
+from invigilo.proctoring.model import (
+    DefinitionWish,
+    Holder,
+    HolderKind,
+    Room,
+    RoomKind,
+    RoomUse,
+    ServiceDefinition,
+    SettingsWish,
+)
 
 OPEN_RETRY_FIRST = 1_000  # ms
 OPEN_RETRY_MOST = 30_000
@@ -61,3 +75,158 @@ def joins_natively(capability: Capability, join_by: JoinBy, *, provider_can: boo
 def takes_place(capability: Capability, join_by: JoinBy, *, provider_can: bool) -> bool:
     """Whether a client can take part at all; one that cannot is listed as such and holds no place."""
     return capability.can_camera_page or joins_natively(capability, join_by, provider_can=provider_can)
+
+
+# --- settings ---
+
+LARGEST_ROOM = 500
+"""Candidates in a room: more cannot be told apart, whatever the service bears."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What can be chosen: the services offered here, which of them need a definition, which let clients join natively."""
+
+    offered: AbstractSet[Service]
+    with_definition: AbstractSet[Service]
+    native: AbstractSet[Service]
+
+
+def settings_problems(
+    wish: SettingsWish, holder: Holder, definition: ServiceDefinition | None, choices: Choices
+) -> list[Problem]:
+    """What is wrong with a wish, field by field. `definition` is the chosen one, if it is the institution's.
+
+    Switching off needs nothing to be right but the size: credentials, proof and ways to join count only when on
+    (live-proctoring.md §2.3, check 1).
+    """
+    size = wish.collecting_room_size if wish.has_size_limit else 1
+    found = [fields.number("collecting_room_size", size, 1, LARGEST_ROOM)]
+    if wish.enabled and wish.service not in choices.offered:
+        found.append(
+            Problem("service", "service_not_offered", "Choose a meeting service that is offered here.")
+        )
+    elif wish.enabled:
+        found.append(_definition_problem(wish, definition, choices))
+        if wish.join_by is JoinBy.NATIVE and wish.service not in choices.native:
+            found.append(
+                Problem(
+                    "join_by",
+                    "not_native",
+                    "Clients cannot join this service by themselves. Choose our page.",
+                )
+            )
+        if needs_acceptance(wish, holder, definition):
+            found.append(
+                Problem(
+                    "accept_unproven",
+                    "unproven",
+                    "This service has not passed its test. Test it first, or confirm that you switch it on untested.",
+                )
+            )
+    return fields.found(*found)
+
+
+def _definition_problem(
+    wish: SettingsWish, definition: ServiceDefinition | None, choices: Choices
+) -> Problem | None:
+    if wish.service not in choices.with_definition:
+        return None
+    if wish.definition_id is None:
+        return Problem(
+            "definition", "no_definition", "Choose a service with its credentials, or enter a new one."
+        )
+    if definition is None or definition.service is not wish.service:
+        return Problem("definition", "unknown_definition", "Choose one of the services of this institution.")
+    return None
+
+
+def needs_acceptance(wish: SettingsWish, holder: Holder, definition: ServiceDefinition | None) -> bool:
+    """Whether somebody must say that they enable a service although it is not proven (live-proctoring.md §2.9).
+
+    Once said it holds for as long as the exam stays switched on with this service. A template proctors nothing: what is
+    copied from it shows as not tested.
+    """
+    if holder.kind is HolderKind.TEMPLATE or not wish.enabled or wish.accept_unproven:
+        return False
+    if definition is None or definition.is_proven:
+        return False
+    was_accepted = holder.settings.enabled and holder.unproven_accepted_at is not None
+    return not (was_accepted and holder.settings.definition_id == definition.id)
+
+
+def may_save(wish: SettingsWish, holder: Holder, use: RoomUse) -> None:
+    """Raises Refused: `archived`, `changed_meanwhile`, `service_in_use`, `rooms_open`."""
+    may_change(holder, wish.revision)
+    now = holder.settings
+    if use.is_in_use and (wish.service, wish.definition_id) != (now.service, now.definition_id):
+        raise Refused(
+            "service_in_use",
+            "This exam has rooms at its meeting service, so the service cannot be changed. Reset the rooms first.",
+        )
+    if now.enabled and not wish.enabled and use.open and not wish.close_rooms:
+        raise Refused(
+            "rooms_open",
+            f"Rooms are open: {use.open}, with {use.members} candidates in them. Switching off sends everybody out; "
+            "confirm that you want to close the rooms.",
+        )
+
+
+def may_change(holder: Holder, revision: int | None) -> None:
+    """Raises Refused: `archived`, `changed_meanwhile`."""
+    if holder.is_archived:
+        raise Refused("archived", "This exam is archived and can only be looked at.")
+    if revision is not None and revision != holder.revision:
+        raise Refused(
+            CHANGED_MEANWHILE, "Somebody else changed this meanwhile. Look at what is new and save again."
+        )
+
+
+def may_reset(use: RoomUse) -> None:
+    """Raises Refused `connections_live`: nobody's room is taken away while they may be in it."""
+    if use.live_connections:
+        raise Refused(
+            "connections_live",
+            f"Clients are connected to this exam: {use.live_connections}. The rooms can be reset when all have "
+            "disconnected.",
+        )
+
+
+# --- service definitions ---
+
+
+def definition_problems(wish: DefinitionWish, *, taken: bool) -> list[Problem]:
+    """About the name; the service's own fields are judged by its description."""
+    found = fields.found(fields.text("name", wish.name))
+    if taken and not found:
+        found.append(Problem("name", "name_taken", "Another service has this name. Choose another one."))
+    return found
+
+
+def may_change_identity(before: ServiceDefinition, changed: Sequence[str], exams: Sequence[str]) -> None:
+    """Raises Refused `service_in_use` when `changed` identity fields meet exams that have rooms at the service.
+
+    A secret of the same identity may be replaced at any time (live-proctoring.md §2.5).
+    """
+    if changed and exams:
+        raise Refused(
+            "service_in_use",
+            f"“{before.name}” is in use: {', '.join(exams)}. Until the rooms there are reset, {', '.join(changed)} "
+            "cannot be changed; secrets can.",
+        )
+
+
+def may_delete_definition(definition: ServiceDefinition, users: Sequence[str]) -> None:
+    """Raises Refused `definition_used`."""
+    if users:
+        raise Refused(
+            "definition_used",
+            f"“{definition.name}” is used by: {', '.join(users)}. Choose another service there first.",
+        )
+
+
+def changed_values(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Names of fields that differ; one that is blank and one that is missing are the same."""
+    return sorted(
+        name for name in before.keys() | after.keys() if before.get(name, "") != after.get(name, "")
+    )

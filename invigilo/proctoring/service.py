@@ -32,6 +32,7 @@ from invigilo.proctoring.model import Room, RoomKind, RoomState
 from invigilo.providers.base import Feature, Guest, JitsiTicket, RoomHandle, RoomSpec
 from invigilo.providers.registry import ProviderOf
 from invigilo.storage.queries import connections as connection_queries
+from invigilo.storage.queries import proctoring as settings_queries
 from invigilo.storage.queries import rooms as queries
 from invigilo.storage.queries.connections import ConnectionRow
 from invigilo.storage.work import Work, WorkFactory
@@ -41,6 +42,8 @@ log = structlog.get_logger()
 ROOMS_CHANGED = "rooms"
 TICKET_GRACE = timedelta(minutes=30)
 CALL_LIMIT = 15  # seconds one call to a meeting service may take
+
+_ENDING = {RoomState.CLOSING, RoomState.REMOVING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +315,7 @@ class Rooms:
         provider = self._provider_of(exam)
         try:
             async with asyncio.timeout(CALL_LIMIT):
-                if room.state is RoomState.CLOSING:
+                if room.state in _ENDING:
                     await provider.close_room(RoomHandle(room.name, room.subject))
                 else:
                     await provider.open_room(
@@ -325,7 +328,9 @@ class Rooms:
             await queries.lock_exam(w.db, exam.id)
             if await queries.state_of(w.db, room.id) is not room.state:
                 return  # another node was quicker, or the exam ended meanwhile
-            if room.state is RoomState.CLOSING:
+            if room.state is RoomState.REMOVING:
+                await queries.remove(w.db, room.id)
+            elif room.state is RoomState.CLOSING:
                 await queries.set_state(
                     w.db, room.id, RoomState.CLOSED, reason=None, closed_at=self._clock.now_ms()
                 )
@@ -347,7 +352,7 @@ class Rooms:
             if isinstance(error, InvigiloError)
             else "The meeting service did not answer in time."
         )
-        state = RoomState.CLOSING if step.room.state is RoomState.CLOSING else RoomState.FAILED
+        state = step.room.state if step.room.state in _ENDING else RoomState.FAILED
         async with self._work() as w:
             await queries.set_state(
                 w.db,
@@ -441,21 +446,33 @@ class Rooms:
                 members=room.member_count,
             )
             for room in self._by_exam.get(exam.id, [])
-            if room.kind is RoomKind.COLLECTING and room.state is not RoomState.CLOSED
+            if room.kind is RoomKind.COLLECTING and room.state not in {RoomState.CLOSED, RoomState.REMOVING}
         ]
 
     async def close_rooms(self, exam_id: int) -> None:
-        """The exam is over: everybody leaves, every room is closed at the service."""
+        """The exam is over or no longer proctored: everybody leaves, every room is closed at the service."""
         async with self._work() as w:
-            await queries.lock_exam(w.db, exam_id)
-            rooms = [r for r in await queries.of_exam(w.db, exam_id) if r.state.takes_members]
-            for room in rooms:
-                for connection_id in await queries.members(w.db, room.id):
-                    await self._free(w, connection_id, self._clock.now_ms())
-                await queries.set_state(w.db, room.id, RoomState.CLOSING, attempts=0, retry_at=None)
-            if rooms:
-                w.announce(ROOMS_CHANGED, exam_id)
+            await self.close_rooms_in(w, exam_id)
         await self.finish_steps()
+
+    async def close_rooms_in(self, w: Work, exam_id: int) -> None:
+        """Note that everybody leaves; `finish_steps` or the next sweep closes the rooms at the service."""
+        await queries.lock_exam(w.db, exam_id)
+        rooms = [r for r in await queries.of_exam(w.db, exam_id) if r.state.takes_members]
+        for room in rooms:
+            for connection_id in await queries.members(w.db, room.id):
+                await self._free(w, connection_id, self._clock.now_ms())
+            await queries.set_state(w.db, room.id, RoomState.CLOSING, attempts=0, retry_at=None)
+        if rooms:
+            w.announce(ROOMS_CHANGED, exam_id)
+
+    async def remove_rooms_in(self, w: Work, exam_id: int) -> None:
+        """Note that every room of the exam is closed and forgotten; who may do that was decided before."""
+        await queries.lock_exam(w.db, exam_id)
+        for connection_id in await settings_queries.members_of_exam(w.db, exam_id):
+            await self._free(w, connection_id, self._clock.now_ms())
+        await settings_queries.begin_removal(w.db, exam_id)
+        w.announce(ROOMS_CHANGED, exam_id)
 
 
 def _same_machine(seen: queries.Sighting, row: ConnectionRow) -> bool:

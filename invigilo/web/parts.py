@@ -19,7 +19,9 @@ from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.service import Rooms
+from invigilo.proctoring.settings import ProctoringSettingsService
 from invigilo.rtc.hub import Hub
 from invigilo.secrets_box import SecretBox
 from invigilo.storage.work import WorkFactory
@@ -39,6 +41,8 @@ class Site:
     accounts: Accounts
     tokens: ApiTokens
     people: People
+    services: ServiceDefinitions
+    proctoring: ProctoringSettingsService
     connections: Connections
     rooms: Rooms
     directory: Directory

@@ -88,10 +88,14 @@ class Renderer:
         )
 
     def problem_text(self, language: str, problem: Problem) -> str:
-        """A problem in the reader's language: English stands at the rule itself, other languages in the catalogue."""
-        key = f"problem.{problem.code}"
-        if language != FALLBACK and key in self.catalogue.texts.get(language, {}):
-            return self.catalogue.text(language, key, **problem.values)
+        """A problem in the reader's language: English stands at the rule itself, other languages in the catalogue.
+
+        What a meeting service's description finds has its texts with that service.
+        """
+        known = self.catalogue.texts.get(language, {}) if language != FALLBACK else {}
+        for key in (f"problem.{problem.code}", f"service.problem.{problem.code}"):
+            if key in known:
+                return self.catalogue.text(language, key, **problem.values)
         return problem.message
 
     def language_of(self, request: Request[Any, Any, Any], preferred: str | None = None) -> str:

@@ -25,6 +25,8 @@ from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web.api import institutions as api_institutions
 from invigilo.web.api import people as api_people
+from invigilo.web.api import proctoring as api_proctoring
+from invigilo.web.api import services as api_services
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.api.description import Description
@@ -36,6 +38,8 @@ from invigilo.web.pages import (
     monitoring,
     operation,
     people,
+    proctoring_settings,
+    services,
     sign_in,
 )
 from invigilo.web.pages.views import ErrorPage
@@ -45,7 +49,13 @@ log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
 
-API_HANDLERS = [*api_tokens.handlers, *api_people.handlers, *api_institutions.handlers]
+API_HANDLERS = [
+    *api_tokens.handlers,
+    *api_people.handlers,
+    *api_institutions.handlers,
+    *api_services.handlers,
+    *api_proctoring.handlers,
+]
 """Everything under `/api/v1`."""
 
 
@@ -69,6 +79,8 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *people.handlers,
             *institutions.handlers,
             *account.handlers,
+            *services.handlers,
+            *proctoring_settings.handlers,
             *operation.handlers,
             api_router(API_HANDLERS),
         ],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.monitoring.model import Device
@@ -84,7 +84,14 @@ class Unfinished:
 
 async def unfinished(db: AsyncConnection, now: int) -> list[Unfinished]:
     query = select(rooms).where(
-        rooms.c.state.in_([RoomState.OPENING.value, RoomState.FAILED.value, RoomState.CLOSING.value]),
+        rooms.c.state.in_(
+            [
+                RoomState.OPENING.value,
+                RoomState.FAILED.value,
+                RoomState.CLOSING.value,
+                RoomState.REMOVING.value,
+            ]
+        ),
         or_(rooms.c.retry_at.is_(None), rooms.c.retry_at <= now),
     )
     found: list[Unfinished] = []
@@ -100,8 +107,15 @@ async def set_state(db: AsyncConnection, room_id: int, state: RoomState, **value
     await db.execute(update(rooms).where(rooms.c.id == room_id).values(state=state.value, **values))
 
 
-async def state_of(db: AsyncConnection, room_id: int) -> RoomState:
-    return RoomState((await db.execute(select(rooms.c.state).where(rooms.c.id == room_id))).scalar_one())
+async def remove(db: AsyncConnection, room_id: int) -> None:
+    """Forget a room, and with it who was in it and when."""
+    await db.execute(delete(rooms).where(rooms.c.id == room_id))
+
+
+async def state_of(db: AsyncConnection, room_id: int) -> RoomState | None:
+    """None when the room is forgotten."""
+    state = (await db.execute(select(rooms.c.state).where(rooms.c.id == room_id))).scalar_one_or_none()
+    return None if state is None else RoomState(state)
 
 
 async def membership(db: AsyncConnection, connection_id: int) -> int | None:

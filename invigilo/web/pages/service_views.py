@@ -1,0 +1,83 @@
+"""From service definitions and descriptions to what pages show of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from invigilo.clock import to_ms
+from invigilo.exams.model import Service
+from invigilo.proctoring.model import ServiceDefinition
+from invigilo.web.forms.form import Form
+from invigilo.web.pages.views_proctoring import FieldView, KindView, ProofView
+from invigilo.web.parts import Site
+from invigilo.web.proof_view import step_view
+
+
+def kind_view(
+    site: Site,
+    language: str,
+    service: Service,
+    *,
+    prefix: str = "",
+    definition: ServiceDefinition | None = None,
+    is_locked: bool = False,
+) -> KindView:
+    """A kind of service with its fields; `prefix` keeps those of several kinds apart in one form."""
+    description = site.services.descriptions[service]
+
+    def say(key: str) -> str:
+        text = site.renderer.catalogue.text(language, key)
+        return "" if text == key else text
+
+    secrets = {} if definition is None else definition.secrets
+    own = f"service.{service.value}"
+    return KindView(
+        service=service.value,
+        title=say(f"{own}.title"),
+        help=say(f"{own}.help"),
+        isolates="isolates_candidates" in description.features,
+        native=service in site.services.choices.native,
+        cannot=tuple(say(f"service.cannot.{one}") for one in description.cannot),
+        fields=tuple(
+            FieldView(
+                input=prefix + one.name,
+                kind=one.kind.value,
+                label=say(f"{own}.{one.name}") or one.name,
+                help=say(f"{own}.{one.name}.help"),
+                is_required=one.is_required,
+                choices=tuple((choice, choice) for choice in one.choices),
+                default=one.default,
+                since=to_ms(secrets[one.name]) if one.name in secrets else None,
+                is_locked=is_locked and one.is_identity,
+            )
+            for one in description.fields
+        ),
+    )
+
+
+def proof_view(site: Site, language: str, definition: ServiceDefinition) -> ProofView:
+    if definition.proved_at is None:
+        return ProofView("none")
+    return ProofView(
+        state="ok" if definition.is_proven else "failed",
+        at=to_ms(definition.proved_at),
+        steps=tuple(step_view(site.renderer, language, one) for one in definition.proof),
+    )
+
+
+def typed_values(form: Form, kind: KindView) -> dict[str, str]:
+    """What was typed into a service's fields, by the description's own names."""
+    prefix = kind.service + "." if kind.fields and "." in kind.fields[0].input else ""
+    return {
+        one.input.removeprefix(prefix): form.text(one.input) for one in kind.fields if one.input in form.data
+    }
+
+
+def shown_again(form: Form, kinds: Iterable[KindView]) -> Mapping[str, object]:
+    """What was typed, to be shown again; secrets are typed anew."""
+    secret = {one.input for kind in kinds for one in kind.fields if one.kind.startswith("secret")}
+    return {
+        name: values if len(values) > 1 else values[0]
+        for name, values in form.lists.items()
+        if name not in secret
+    }
