@@ -22,6 +22,7 @@ import uvicorn
 from invigilo.accounts.people import ACCOUNT_CHANGED, People
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
+from invigilo.activity.reading import Activity
 from invigilo.clock import Clock, SystemClock
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
@@ -137,6 +138,7 @@ class App:
         )
         self.bus.subscribe(ACCOUNT_CHANGED, self.accounts.forget)
         self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
+        self.activity = Activity(reading=self.reading)
         self.people = People(
             work=self.work,
             reading=self.reading,
@@ -174,6 +176,7 @@ class App:
             accounts=self.accounts,
             tokens=self.tokens,
             people=self.people,
+            activity=self.activity,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,

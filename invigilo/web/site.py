@@ -24,12 +24,14 @@ from litestar.types import Receive, Scope, Send
 
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web.api import activity as api_activity
 from invigilo.web.api import institutions as api_institutions
 from invigilo.web.api import people as api_people
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.pages import (
     account,
+    activity,
     candidate,
     connection_files,
     institutions,
@@ -45,7 +47,12 @@ log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
 
-API_HANDLERS = [*api_tokens.handlers, *api_people.handlers, *api_institutions.handlers]
+API_HANDLERS = [
+    *api_tokens.handlers,
+    *api_people.handlers,
+    *api_institutions.handlers,
+    *api_activity.handlers,
+]
 """Everything under `/api/v1`."""
 
 
@@ -69,6 +76,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *people.handlers,
             *institutions.handlers,
             *account.handlers,
+            *activity.handlers,
             *operation.handlers,
             api_router(API_HANDLERS),
         ],
