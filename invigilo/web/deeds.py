@@ -58,7 +58,7 @@ def more(catalogue: Catalogue, language: str, deed: Deed) -> str:
     said = Catalogue.holes(catalogue.texts.get("en", {}).get(PREFIX + deed.deed, "")) | {"name", "username"}
     parts: list[str] = []
     for key, value in deed.detail.items():
-        text = _plain(value)
+        text = _plain(_worded(catalogue, language, key, value))
         if key in said or not text:
             continue
         label_key = f"activity.detail.{key}"
@@ -68,6 +68,19 @@ def more(catalogue: Catalogue, language: str, deed: Deed) -> str:
     if deed.connection_id is not None:
         parts.append(catalogue.text(language, "activity.connection", number=deed.connection_id))
     return "; ".join(parts)
+
+
+_WORDS = {"role": "people.role", "scopes": "account.scope"}
+"""Parts of a detail whose values are words of ours → where their texts stand."""
+
+
+def _worded(catalogue: Catalogue, language: str, key: str, value: Any) -> Any:
+    if key not in _WORDS:
+        return value
+    if isinstance(value, list):
+        return [_worded(catalogue, language, key, one) for one in value]
+    text = catalogue.text(language, f"{_WORDS[key]}.{value}")
+    return value if text.startswith(_WORDS[key]) else text
 
 
 def _plain(value: Any) -> str:
