@@ -22,6 +22,7 @@ import uvicorn
 from invigilo.accounts.people import ACCOUNT_CHANGED, People
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
+from invigilo.activity.reading import Activity
 from invigilo.clock import Clock, SystemClock
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
@@ -140,6 +141,7 @@ class App:
         )
         self.bus.subscribe(ACCOUNT_CHANGED, self.accounts.forget)
         self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
+        self.activity = Activity(reading=self.reading)
         self.people = People(
             work=self.work,
             reading=self.reading,
@@ -193,6 +195,7 @@ class App:
             people=self.people,
             services=self.services,
             proctoring=self.proctoring,
+            activity=self.activity,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,

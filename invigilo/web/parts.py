@@ -14,6 +14,7 @@ from invigilo.accounts.model import Account
 from invigilo.accounts.people import People
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
+from invigilo.activity.reading import Activity
 from invigilo.clock import Clock
 from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
@@ -43,6 +44,7 @@ class Site:
     people: People
     services: ServiceDefinitions
     proctoring: ProctoringSettingsService
+    activity: Activity
     connections: Connections
     rooms: Rooms
     directory: Directory

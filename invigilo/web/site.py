@@ -23,6 +23,7 @@ from litestar.types import Receive, Scope, Send
 
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web.api import activity as api_activity
 from invigilo.web.api import institutions as api_institutions
 from invigilo.web.api import people as api_people
 from invigilo.web.api import proctoring as api_proctoring
@@ -32,6 +33,7 @@ from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.api.description import Description
 from invigilo.web.pages import (
     account,
+    activity,
     candidate,
     connection_files,
     institutions,
@@ -55,6 +57,7 @@ API_HANDLERS = [
     *api_institutions.handlers,
     *api_services.handlers,
     *api_proctoring.handlers,
+    *api_activity.handlers,
 ]
 """Everything under `/api/v1`."""
 
@@ -81,6 +84,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *account.handlers,
             *services.handlers,
             *proctoring_settings.handlers,
+            *activity.handlers,
             *operation.handlers,
             api_router(API_HANDLERS),
         ],
