@@ -22,10 +22,11 @@ import uvicorn
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
 from invigilo.clock import Clock, SystemClock
+from invigilo.configurations.connections import ConnectionConfigurations
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
 from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
-from invigilo.exams.directory import Directory
+from invigilo.exams.directory import Directory, directory_changed
 from invigilo.exams.model import Exam, JoinBy, Service
 from invigilo.jobs import Jobs
 from invigilo.monitoring.live import LiveConnections
@@ -135,6 +136,13 @@ class App:
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
         )
         self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
+        self.connection_configurations = ConnectionConfigurations(
+            work=self.work,
+            reading=self.reading,
+            box=storage.box,
+            clock=self.clock,
+            changed=directory_changed,
+        )
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -165,6 +173,7 @@ class App:
         return Site(
             accounts=self.accounts,
             tokens=self.tokens,
+            connection_configurations=self.connection_configurations,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,

@@ -24,9 +24,10 @@ from litestar.types import Receive, Scope, Send
 
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web.api import connections as api_connections
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
-from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
+from invigilo.web.pages import candidate, connections, monitoring, operation, sign_in
 from invigilo.web.pages.views import ErrorPage
 from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
 
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
 
-API_HANDLERS = [*api_tokens.handlers]
+API_HANDLERS = [*api_tokens.handlers, *api_connections.handlers]
 """Everything under `/api/v1`."""
 
 
@@ -54,7 +55,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *sign_in.handlers,
             *monitoring.handlers,
             *candidate.handlers,
-            *connection_files.handlers,
+            *connections.handlers,
             *operation.handlers,
             api_router(API_HANDLERS),
         ],
