@@ -24,6 +24,7 @@ from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
 from invigilo.activity.reading import Activity
 from invigilo.clock import Clock, SystemClock
+from invigilo.configurations.connections import ConnectionConfigurations
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
 from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
@@ -148,6 +149,13 @@ class App:
             clock=self.clock,
             institutions_changed=directory_changed,
         )
+        self.connection_configurations = ConnectionConfigurations(
+            work=self.work,
+            reading=self.reading,
+            box=storage.box,
+            clock=self.clock,
+            changed=directory_changed,
+        )
         self.services = ServiceDefinitions(
             work=self.work,
             reading=self.reading,
@@ -196,6 +204,7 @@ class App:
             services=self.services,
             proctoring=self.proctoring,
             activity=self.activity,
+            connection_configurations=self.connection_configurations,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,

@@ -20,6 +20,7 @@ from invigilo.monitoring.service import CLOSED_STAYS, Connections
 from invigilo.proctoring.service import Rooms
 from invigilo.rtc.hub import Hub
 from invigilo.storage.queries import accounts as account_queries
+from invigilo.storage.queries import connection_configurations as configuration_queries
 from invigilo.storage.queries import exams as exam_queries
 from invigilo.storage.work import WorkFactory
 
@@ -133,6 +134,7 @@ class Jobs:
         async with self.work() as w:
             await exam_queries.drop_expired_tokens(w.db, now)
             await account_queries.drop_expired(w.db, now)
+            await configuration_queries.remove_links(w.db, until_ms=now)
         await self.connections.close_stale(self._stale(now))
         for live in list(self.live.by_id.values()):
             if live.closed_at is not None and now - live.closed_at > CLOSED_STAYS:

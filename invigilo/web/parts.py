@@ -16,6 +16,7 @@ from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
 from invigilo.activity.reading import Activity
 from invigilo.clock import Clock
+from invigilo.configurations.connections import ConnectionConfigurations
 from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
 from invigilo.monitoring.service import Connections
@@ -45,6 +46,7 @@ class Site:
     services: ServiceDefinitions
     proctoring: ProctoringSettingsService
     activity: Activity
+    connection_configurations: ConnectionConfigurations
     connections: Connections
     rooms: Rooms
     directory: Directory

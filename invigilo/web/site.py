@@ -24,6 +24,7 @@ from litestar.types import Receive, Scope, Send
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web.api import activity as api_activity
+from invigilo.web.api import connections as api_connections
 from invigilo.web.api import institutions as api_institutions
 from invigilo.web.api import people as api_people
 from invigilo.web.api import proctoring as api_proctoring
@@ -36,6 +37,7 @@ from invigilo.web.pages import (
     activity,
     candidate,
     connection_files,
+    connections,
     institutions,
     monitoring,
     operation,
@@ -59,6 +61,7 @@ API_HANDLERS = [
     *api_proctoring.handlers,
     *api_activity.handlers,
 ]
+API_HANDLERS = [*api_tokens.handlers, *api_connections.handlers]
 """Everything under `/api/v1`."""
 
 
@@ -85,6 +88,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *services.handlers,
             *proctoring_settings.handlers,
             *activity.handlers,
+            *connections.handlers,
             *operation.handlers,
             api_router(API_HANDLERS),
         ],
