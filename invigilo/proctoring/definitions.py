@@ -51,6 +51,10 @@ class ServiceDefinitions:
             native={one for one, said in self.descriptions.items() if Feature.NATIVE_JOIN in said.features},
         )
 
+    def description(self, service: Service) -> ServiceDescription:
+        """Of any service; one that is not offered here has nothing to say."""
+        return self.descriptions.get(service) or ServiceDescription(service.value, (), frozenset())
+
     # --- looking ---
 
     async def page(
@@ -151,6 +155,7 @@ class ServiceDefinitions:
     async def change(self, definition_id: int, wish: DefinitionWish, *, by: Account) -> ServiceDefinition:
         """Raises NotFound, NotAllowed, Invalid, and Refused (`changed_meanwhile`, `service_in_use`)."""
         async with self._work() as w:
+            await queries.lock_users(w.db, definition_id)
             before = access(
                 by, Kind.SERVICE, await queries.by_id(w.db, definition_id, lock=True), Right.CHANGE
             )
@@ -218,6 +223,10 @@ class ServiceDefinitions:
             found = await queries.by_id(w.db, definition_id)
             if found is None:
                 raise BadInput("This service is gone. Choose another one.", field="definition")
+            if found.service not in self.descriptions:
+                raise BadInput(
+                    "This kind of service is not offered here, so it cannot be tested.", field="service"
+                )
             values = await self.revealed(w, found)
         if found.id in self._testing:
             raise Refused(

@@ -144,15 +144,20 @@ def _definition_problem(
 def needs_acceptance(wish: SettingsWish, holder: Holder, definition: ServiceDefinition | None) -> bool:
     """Whether somebody must say that they enable a service although it is not proven (live-proctoring.md §2.9).
 
-    Once said it holds for as long as the exam stays switched on with this service. A template proctors nothing: what is
-    copied from it shows as not tested.
+    Whoever only changes something else of an exam that is on with this service switches nothing on. A template proctors
+    nothing: what is copied from it shows as not tested.
     """
     if holder.kind is HolderKind.TEMPLATE or not wish.enabled or wish.accept_unproven:
         return False
     if definition is None or definition.is_proven:
         return False
-    was_accepted = holder.settings.enabled and holder.unproven_accepted_at is not None
-    return not (was_accepted and holder.settings.definition_id == definition.id)
+    return not stays_on(wish, holder)
+
+
+def stays_on(wish: SettingsWish, holder: Holder) -> bool:
+    """On before and after, with the same service."""
+    now = holder.settings
+    return wish.enabled and now.enabled and wish.definition_id == now.definition_id
 
 
 def may_save(wish: SettingsWish, holder: Holder, use: RoomUse) -> None:

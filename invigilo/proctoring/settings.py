@@ -187,7 +187,7 @@ class ProctoringSettingsService:
         by: Account,
     ) -> Holder:
         settings = _kept(wish, definition, self._definitions.choices)
-        accepted = self._acceptance(holder, settings, definition, by)
+        accepted = self._acceptance(holder, wish, definition, by)
         was = (holder.unproven_accepted_at, holder.unproven_accepted_by)
         changes = _changes(holder.settings, settings)
         if not changes and accepted == (None if was[0] is None else was):
@@ -208,21 +208,17 @@ class ProctoringSettingsService:
         return after
 
     def _acceptance(
-        self,
-        holder: Holder,
-        settings: ProctoringSettings,
-        definition: ServiceDefinition | None,
-        by: Account,
+        self, holder: Holder, wish: SettingsWish, definition: ServiceDefinition | None, by: Account
     ) -> tuple[datetime, str] | None:
         """Who says since when that an unproven service is used; nobody when it is off or proven."""
-        if holder.kind is HolderKind.TEMPLATE or not settings.enabled:
+        if holder.kind is HolderKind.TEMPLATE or not wish.enabled:
             return None
         if definition is None or definition.is_proven:
             return None
         at, who = holder.unproven_accepted_at, holder.unproven_accepted_by
-        if holder.settings.definition_id == definition.id and at is not None and who is not None:
+        if rules.stays_on(wish, holder) and at is not None and who is not None:
             return at, who
-        return self._clock.now(), by.username
+        return (self._clock.now(), by.username) if wish.accept_unproven else None
 
     # --- resetting ---
 

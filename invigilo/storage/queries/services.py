@@ -149,6 +149,13 @@ async def users_of(db: AsyncConnection, definition_id: int) -> list[str]:
     return names
 
 
+async def lock_users(db: AsyncConnection, definition_id: int) -> None:
+    """No exam that uses it gets a room meanwhile. Taken before the lock of the definition, as saving an exam does."""
+    if db.dialect.name != "sqlite" and abs(definition_id) <= MOST:
+        query = select(exams.c.id).where(exams.c.service_definition_id == definition_id).order_by(exams.c.id)
+        await db.execute(query.with_for_update(key_share=True))
+
+
 async def exams_with_rooms(db: AsyncConnection, definition_id: int) -> list[str]:
     """Names of exams that have rooms at this service."""
     query = select(exams.c.name).where(

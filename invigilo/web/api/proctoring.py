@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get, post, put
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from invigilo.accounts.model import Account, Scope
 from invigilo.exams.model import JoinBy, ProctoringFeature, Service
@@ -116,7 +116,7 @@ def _proctoring(site: Site, view: SettingsView) -> Proctoring:
                 message=say(
                     "en",
                     f"proctoring.notice.{one.code}",
-                    key=one.key,
+                    setting=one.key,
                     needed=one.needed,
                     platforms=", ".join(one.platforms),
                 ),
@@ -182,7 +182,7 @@ async def exam_proctoring(site: SiteParts, caller: ApiCaller, exam_id: FromPath[
     summary="Change how an exam is proctored",
 )
 async def change_exam_proctoring(
-    site: SiteParts, caller: ApiCaller, exam_id: FromPath[int], data: ProctoringWish
+    site: SiteParts, caller: ApiCaller, exam_id: FromPath[int], data: JSONBody[ProctoringWish]
 ) -> Proctoring:
     return await _put(site, caller.account, EXAM, exam_id, data)
 
@@ -227,7 +227,7 @@ async def template_proctoring(site: SiteParts, caller: ApiCaller, template_id: F
     summary="Change how exams made from a template will be proctored",
 )
 async def change_template_proctoring(
-    site: SiteParts, caller: ApiCaller, template_id: FromPath[int], data: ProctoringWish
+    site: SiteParts, caller: ApiCaller, template_id: FromPath[int], data: JSONBody[ProctoringWish]
 ) -> Proctoring:
     return await _put(site, caller.account, TEMPLATE, template_id, data)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import delete, get, patch, post
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from invigilo.accounts.model import Kind, Right, Scope
 from invigilo.accounts.permissions import require
@@ -189,7 +189,7 @@ async def list_services(request: AnyRequest, site: SiteParts, caller: ApiCaller)
 
 
 @post("/services", opt=needs(Scope.SERVICES_WRITE), tags=["services"], summary="Enter a meeting service")
-async def create_service(site: SiteParts, caller: ApiCaller, data: NewService) -> ServiceInfo:
+async def create_service(site: SiteParts, caller: ApiCaller, data: JSONBody[NewService]) -> ServiceInfo:
     wish = DefinitionWish(data.name, data.values)
     return info_of(site, await site.services.create(data.service, wish, by=caller.account))
 
@@ -206,7 +206,7 @@ async def get_service(site: SiteParts, caller: ApiCaller, service_id: FromPath[i
     summary="Change name, values or secrets",
 )
 async def change_service(
-    site: SiteParts, caller: ApiCaller, service_id: FromPath[int], data: ServiceChange
+    site: SiteParts, caller: ApiCaller, service_id: FromPath[int], data: JSONBody[ServiceChange]
 ) -> ServiceInfo:
     before = await site.services.get(service_id, caller.account, Right.CHANGE)
     given: Mapping[str, str] = {} if isinstance(data.values, msgspec.UnsetType) else data.values

@@ -22,8 +22,11 @@ def kind_view(
     definition: ServiceDefinition | None = None,
     is_locked: bool = False,
 ) -> KindView:
-    """A kind of service with its fields; `prefix` keeps those of several kinds apart in one form."""
-    description = site.services.descriptions[service]
+    """A kind of service with its fields; `prefix` keeps those of several kinds apart in one form.
+
+    One that is stored but not offered here (any more) has no fields: it can be looked at and deleted.
+    """
+    description = site.services.description(service)
 
     def say(key: str) -> str:
         text = site.renderer.catalogue.text(language, key)
@@ -48,6 +51,7 @@ def kind_view(
                 choices=tuple((choice, choice) for choice in one.choices),
                 default=one.default,
                 since=to_ms(secrets[one.name]) if one.name in secrets else None,
+                is_rare=one.kind.value == "text" and not one.is_required,
                 is_locked=is_locked and one.is_identity,
             )
             for one in description.fields

@@ -23,6 +23,8 @@ class FieldView:
     default: str
     since: int | None = None
     """A secret that is set: since when, in ms."""
+    is_rare: bool = False
+    """A plain text that may stay open."""
     is_locked: bool = False
     """It says which service this is, and an exam has rooms there."""
 

@@ -87,6 +87,7 @@ function say(field, problem) {
   box.classList.toggle("has-problem", Boolean(problem));
   field.setAttribute("aria-invalid", String(Boolean(problem)));
   if (!problem) return;
+  field.closest("details")?.setAttribute("open", "");
   const line = document.createElement("p");
   line.className = "field-problem";
   line.id = `${field.name}-problem`;
@@ -96,7 +97,7 @@ function say(field, problem) {
 }
 
 async function test(section, select, id) {
-  const outcome = await runTest(`/services/${id}/test`, section.querySelector("[data-proof]"));
+  const outcome = await runTest(`/services/${id}/test`, section.querySelector(".proof"));
   const option = [...select.options].find((one) => one.value === String(id));
   if (option && outcome !== "broken") option.dataset.proof = outcome;
   show();
