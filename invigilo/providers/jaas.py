@@ -104,7 +104,7 @@ class JaasProvider:
             clock=self._clock,
         )
         return JitsiTicket(
-            str(self._settings.base), f"{self._settings.app_id}/{room.name}", room.subject, token
+            str(self._settings.base).rstrip("/"), f"{self._settings.app_id}/{room.name}", room.subject, token
         )
 
     def identity_of(self, room: RoomHandle, identity: str) -> str:  # noqa: ARG002

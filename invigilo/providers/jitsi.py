@@ -139,7 +139,7 @@ class JitsiProvider:
             identity=self.identity_of(room, guest.identity),
             clock=self._clock,
         )
-        return JitsiTicket(str(self._settings.base), room.name, room.subject, token)
+        return JitsiTicket(str(self._settings.base).rstrip("/"), room.name, room.subject, token)
 
     def identity_of(self, room: RoomHandle, identity: str) -> str:
         return opaque_identity(room.name, identity)

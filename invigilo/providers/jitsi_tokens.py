@@ -16,6 +16,7 @@ import secrets
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from joserfc import jwt
@@ -69,9 +70,13 @@ class TokenKey:
     def sign(self, claims: dict[str, Any]) -> str:
         """The token of these claims as they are. Only the proof signs claims that no guest should have."""
         header = {"alg": self.algorithm, "typ": "JWT"} | ({"kid": self.key_id} if self.key_id else {})
-        is_shared = self.algorithm.startswith("HS")
-        key = OctKey.import_key(self.key.encode()) if is_shared else RSAKey.import_key(self.key)
-        return jwt.encode(header, claims, key, algorithms=[self.algorithm])
+        return jwt.encode(header, claims, _imported(self.algorithm, self.key), algorithms=[self.algorithm])
+
+
+@lru_cache(maxsize=32)
+def _imported(algorithm: str, key: str) -> OctKey | RSAKey:
+    """Reading and checking an RSA key takes many times as long as signing with it."""
+    return OctKey.import_key(key.encode()) if algorithm.startswith("HS") else RSAKey.import_key(key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from invigilo.simulate.jitsi_rules import Deployment
 from tests.providers.keys import jitsi_values
 
 QUICK = Patience(step=5.0, settle=0.25, spacing=0.0)
+SURE = Patience(step=5.0, settle=2.0, spacing=0.0)
+"""Where something must be seen within the time: it is waited for no longer than it takes."""
 SECRET = jitsi_values()["app_secret"]
 WELL = Deployment(jwt_app_id="exam-office", jwt_app_secret=SECRET)
 
@@ -47,11 +49,12 @@ async def proof_of(
 
 
 async def jitsi_proof(
-    mood: Mood = Mood.WELL, *, server: Deployment = WELL, path: str = "", stand_ins: list[JitsiStandIn] | None = None, **values: str
+    mood: Mood = Mood.WELL, *, server: Deployment = WELL, path: str = "", stand_ins: list[JitsiStandIn] | None = None,
+    patience: Patience = QUICK, **values: str
 ) -> Proof:  # fmt: skip
     """Start a Jitsi in this mood, prove it, stop it; `stand_ins` is told which one it was."""
     async with AsyncExitStack() as stack:
         stand_in = await stack.enter_async_context(jitsi_stand_in(server, mood, path=path))
         if stand_ins is not None:
             stand_ins.append(stand_in)
-        return await proof_of("jitsi", jitsi_values(server_url=stand_in.url) | values)
+        return await proof_of("jitsi", jitsi_values(server_url=stand_in.url) | values, patience=patience)

@@ -54,12 +54,12 @@ async def server(speak: Speak) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def hostile_proof(speak: Speak) -> Proof:
+async def hostile_proof(speak: Speak, *, step: float = 4.0) -> Proof:
     async with server(speak) as url:
         began = time.monotonic()
-        patience = Patience(step=0.4, settle=0.1, spacing=0.0)
+        patience = Patience(step=step, settle=0.1, spacing=0.0)
         proof = await proof_of("jitsi", jitsi_values(server_url=url), patience=patience)
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
         return proof
 
 
@@ -95,7 +95,7 @@ async def test_silence_is_bounded() -> None:
         while (await socket.receive()).type is WSMsgType.TEXT:
             pass
 
-    assert (await hostile_proof(silent)).failed()["credentials"] == "no_answer_in_time"
+    assert (await hostile_proof(silent, step=0.4)).failed()["credentials"] == "no_answer_in_time"
 
 
 async def test_a_flood_is_bounded() -> None:
