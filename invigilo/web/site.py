@@ -36,7 +36,6 @@ from invigilo.web.pages import (
     account,
     activity,
     candidate,
-    connection_files,
     connections,
     institutions,
     monitoring,
@@ -59,9 +58,9 @@ API_HANDLERS = [
     *api_institutions.handlers,
     *api_services.handlers,
     *api_proctoring.handlers,
+    *api_connections.handlers,
     *api_activity.handlers,
 ]
-API_HANDLERS = [*api_tokens.handlers, *api_connections.handlers]
 """Everything under `/api/v1`."""
 
 
@@ -81,7 +80,6 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *sign_in.handlers,
             *monitoring.handlers,
             *candidate.handlers,
-            *connection_files.handlers,
             *people.handlers,
             *institutions.handlers,
             *account.handlers,
