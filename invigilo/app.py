@@ -22,6 +22,7 @@ import uvicorn
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
 from invigilo.clock import Clock, SystemClock
+from invigilo.configurations.service import Configurations
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
 from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
@@ -135,6 +136,7 @@ class App:
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
         )
         self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
+        self.configurations = Configurations(work=self.work, reading=self.reading, clock=self.clock)
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -165,6 +167,7 @@ class App:
         return Site(
             accounts=self.accounts,
             tokens=self.tokens,
+            configurations=self.configurations,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,

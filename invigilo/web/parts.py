@@ -14,6 +14,7 @@ from invigilo.accounts.model import Account
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
 from invigilo.clock import Clock
+from invigilo.configurations.service import Configurations
 from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
 from invigilo.monitoring.service import Connections
@@ -37,6 +38,7 @@ class Site:
 
     accounts: Accounts
     tokens: ApiTokens
+    configurations: Configurations
     connections: Connections
     rooms: Rooms
     directory: Directory

@@ -26,7 +26,17 @@ from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
-from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
+from invigilo.web.pages import (
+    candidate,
+    configuration_files,
+    configuration_history,
+    configurations,
+    connection_files,
+    monitoring,
+    operation,
+    settings_editor,
+    sign_in,
+)
 from invigilo.web.pages.views import ErrorPage
 from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
 
@@ -55,6 +65,10 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *monitoring.handlers,
             *candidate.handlers,
             *connection_files.handlers,
+            *configurations.handlers,
+            *settings_editor.handlers,
+            *configuration_history.handlers,
+            *configuration_files.handlers,
             *operation.handlers,
             api_router(API_HANDLERS),
         ],
