@@ -19,6 +19,8 @@ TABS = (
 )  # fmt: skip
 """In the order of `seb-settings` §1."""
 
+_SECTIONS = ("jitsi", "Zoom", "ScreenProctoring")
+"""The sections of the Proctoring tab, which all begin in the same row, in the order of `seb-settings` §2."""
 _NEAR = 2
 """Controls outside any frame that are at most this many rows apart belong together."""
 
@@ -87,10 +89,15 @@ def _columns(rows: list[Setting]) -> tuple[tuple[Section, ...], ...]:
         joined = [block, *(one for column in beside for one in column)]
         columns = [column for column in columns if column not in beside] + [joined]
     columns.sort(key=lambda column: min(one.left for one in column))
-    order = {id(block): number for number, block in enumerate(blocks)}
     for column in columns:
-        column.sort(key=lambda one: (one.top, one.left, order[id(one)]))
+        column.sort(key=_downwards)
     return tuple(_sections(column) for column in columns)
+
+
+def _downwards(block: _Block) -> tuple[int, int, int]:
+    """Sections in their own order, and within them as everywhere: from top to bottom."""
+    place = _SECTIONS.index(block.section) if block.section in _SECTIONS else -1
+    return place, block.top, block.left
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ _SUMMARY = {
 }
 """Tables with too many columns for one line: what is shown of a closed row. All others show everything."""
 
+_SHORT = {"Windows": "Win", "macOS": "Mac", "iOS": "iOS"}
 _SAME_SUPPORT = {values.KIOSK_MODE: "createNewDesktop"}
 """An editor's own setting is honoured by whoever honours the keys made of it."""
 
@@ -74,7 +75,7 @@ class FieldView:
     key: str
     control: str
     type: str
-    """How the value is written: bool, integer, real, string, array."""
+    """How the value is sent: bool, integer, real, string, array; `hash` and `secret` for what is never shown."""
     label: str
     help: str
     value: Any
@@ -252,7 +253,7 @@ class SettingsView:
             path=path,
             key=row.key,
             control=control,
-            type="integer" if row.plist_type is PlistType.NONE else row.plist_type.value,
+            type=_type(row),
             label=self.label(row.id),
             help=self._help(row.id),
             value=_in_control(row, value),
@@ -288,9 +289,9 @@ class SettingsView:
         if word[:1].isdigit():
             versions = word.replace("-", "–")
             said = self._t("configuration.support.versions", platform=platform, versions=versions)
-            return SupportView(platform, "partly", said, f"{platform} {versions}")
+            return SupportView(platform, "partly", said, f"{_SHORT[platform]} {versions}")
         tone = {"yes": "yes", "refuses": "problem"}.get(word, "no")
-        return SupportView(platform, tone, self._t(f"configuration.support.{word}", platform=platform), platform)
+        return SupportView(platform, tone, self._t(f"configuration.support.{word}", platform=platform), _SHORT[platform])
 
     # --- frames ---
 
@@ -368,6 +369,12 @@ def _control(row: Setting) -> str:
     if values.is_secret(row):
         return "password"
     return _CONTROLS[row.control]
+
+
+def _type(row: Setting) -> str:
+    if values.is_secret(row):
+        return "hash" if values.is_password(row) else "secret"
+    return "integer" if row.plist_type is PlistType.NONE else row.plist_type.value
 
 
 def _in_control(row: Setting, value: Any) -> Any:
