@@ -23,6 +23,11 @@ def problems(wish: ConfigurationWish) -> list[Problem]:
     )
 
 
+def note_problems(note: str) -> list[Problem]:
+    """What is wrong with the words a version is published with."""
+    return fields.found(fields.text("note", note, longest=LONGEST_NOTE, shortest=0))
+
+
 def setting_of(path: str) -> str:
     """The id a change is asked for by: `permittedProcesses[2].executable` belongs to the table as a whole."""
     return re.split(r"\[", path, maxsplit=1)[0]

@@ -306,6 +306,9 @@ class Configurations:
         async with self._work() as w:
             configuration = await self.get_in(w, configuration_id, by, Right.CHANGE, for_update=True)
             _check_revision(configuration, base_revision)
+            wrong = rules.note_problems(note)
+            if wrong:
+                raise Invalid(*wrong)
             return await self.publish_in(w, configuration, by=by, note=note)
 
     async def publish_in(
@@ -320,7 +323,7 @@ class Configurations:
             published_at=now,
             published_by="server" if by is None else by.username,
             config_key=config_key(settings),
-            note=note.strip()[: rules.LONGEST_NOTE],
+            note=note.strip(),
         )
         await queries.add_version(
             w.db,

@@ -24,6 +24,7 @@ from litestar.types import Receive, Scope, Send
 
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web.api import configurations as api_configurations
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.pages import (
@@ -44,7 +45,7 @@ log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
 
-API_HANDLERS = [*api_tokens.handlers]
+API_HANDLERS = [*api_tokens.handlers, *api_configurations.handlers]
 """Everything under `/api/v1`."""
 
 

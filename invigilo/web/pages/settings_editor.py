@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import MediaType, Response, get, post
-from litestar.params import Body, FromPath
+from litestar.params import FromPath, JSONBody
 
 from invigilo.accounts.model import Account, Kind, Right
 from invigilo.accounts.permissions import rights_in
@@ -153,7 +153,7 @@ async def change(
     site: SiteParts,
     account: SignedIn,
     configuration_id: FromPath[int],
-    data: Annotated[Edit, Body()],
+    data: JSONBody[Edit],
 ) -> Response[bytes]:
     language = site.renderer.language_of(request, account.language)
     try:
@@ -230,7 +230,7 @@ async def publish(
         await site.configurations.publish(
             configuration_id, base_revision=_revision(form), by=account, note=form.text("note")
         )
-    except Refused as error:
+    except (Refused, BadInput) as error:
         return await _again(request, site, account, configuration_id, form, error)
     return go(_back(configuration_id, form), done="configuration_published")
 
@@ -248,7 +248,7 @@ async def undo(
 
 
 async def _again(
-    request: AnyRequest, site: Site, account: Account, configuration_id: int, form: Form, error: Refused
+    request: AnyRequest, site: Site, account: Account, configuration_id: int, form: Form, error: InvigiloError
 ) -> Response[Any]:
     draft = await site.configurations.draft(configuration_id, account)
     return await _editor(request, site, account, draft, tab=form.text("tab"), error=error)

@@ -7,6 +7,7 @@ import { act, cellAt, summarise } from "./editor_tables.js";
 import { Tabs } from "./editor_tabs.js";
 
 const ASK = 4000; // ms between questions for what others did
+const NOTE = 15000; // ms that the note about others stays; what they changed stays marked at the settings
 const SEARCH = 150; // ms after the last key
 
 const data = JSON.parse(document.getElementById("editor-data").textContent);
@@ -17,6 +18,7 @@ const conflicts = new Map(); // setting → { actor, shown, mine }: both values 
 let findings = [...document.querySelectorAll("[data-findings-list] a")].map((link) => ({ path: link.dataset.to, tab: link.dataset.tab, severity: link.className.slice(3), text: link.lastElementChild.textContent, label: link.firstElementChild.textContent }));
 let locks = null;
 let version = data.version;
+let noteTimer = 0;
 
 document.documentElement.classList.add("has-script");
 
@@ -258,6 +260,8 @@ function showOthers(others) {
   const note = find("[data-others]");
   note.textContent = [...byPerson].map(([actor, changes]) => t("others", { actor, labels: changes.map((one) => one.label).join(", ") })).join(" ");
   note.hidden = false;
+  clearTimeout(noteTimer);
+  noteTimer = setTimeout(() => { note.hidden = true; }, NOTE);
   for (const one of others) {
     const place = settingOf(one.id) && messagesOf(settingOf(one.id));
     if (!place || conflicts.has(one.id)) continue;
