@@ -89,7 +89,9 @@ def export(held: Mapping[str, Any], wish: ExportWish) -> Exported:
     if found:
         raise Invalid(*found)
     settings = settings_of(held, wish)
-    certificate = container.load_certificate(wish.certificate) if wish.form is ExportForm.CERTIFICATE else None
+    certificate = (
+        container.load_certificate(wish.certificate) if wish.form is ExportForm.CERTIFICATE else None
+    )
     is_xml = wish.form is ExportForm.XML
     data = container.encode(
         settings,
@@ -106,12 +108,8 @@ _WITH_PASSWORD = {ExportForm.PASSWORD, ExportForm.CERTIFICATE}
 """A file sealed for a certificate may ask for a password besides."""
 
 
-def open_file(
-    data: bytes, *, password: str = "", key: bytes = b"", key_password: str = ""
-) -> Opened:
+def open_file(data: bytes, *, password: str = "", key: bytes = b"", key_password: str = "") -> Opened:
     """Read any SEB file. Raises BadInput with the sentence for the person: wrong password, damaged, no SEB file …"""
     keys = [container.load_private_key(key, password=key_password.encode() or None)] if key else []
     decoded = container.decode(data, password=password or None, private_keys=keys)
-    return Opened(
-        values.from_settings(decoded.settings), len(decoded.settings), config_key(decoded.settings)
-    )
+    return Opened(values.from_settings(decoded.settings), len(decoded.settings), config_key(decoded.settings))

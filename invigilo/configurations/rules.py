@@ -48,7 +48,10 @@ def touched_by_others(changes: Iterable[Change]) -> dict[str, Conflict]:
 
 
 def conflicts(
-    touched: Mapping[str, Conflict], current: Mapping[str, Any], wished: Mapping[str, Any], asked: Iterable[str]
+    touched: Mapping[str, Conflict],
+    current: Mapping[str, Any],
+    wished: Mapping[str, Any],
+    asked: Iterable[str],
 ) -> list[Conflict]:
     """Those of the asked settings that somebody else changed meanwhile, to something else than is wished now.
 
@@ -81,7 +84,9 @@ def apply(found: values.Values, changes: Mapping[str, object], reset: Iterable[s
         try:
             default = value_of(defaults, setting_id)
         except (KeyError, TypeError):
-            raise BadInput(f"There is no setting {setting_id[:80]!r} to reset.", field=setting_id[:80]) from None
+            raise BadInput(
+                f"There is no setting {setting_id[:80]!r} to reset.", field=setting_id[:80]
+            ) from None
         edited = values.change(edited, setting_id, default)
     return checks.settle(edited)
 

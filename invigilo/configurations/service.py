@@ -177,7 +177,15 @@ class Configurations:
             )
         except IntegrityError as error:
             raise Invalid(_name_taken(wish.name)) from error
-        how = "template" if template_id else "copy" if copy_of else "file" if imported is not None else "defaults"
+        how = (
+            "template"
+            if template_id
+            else "copy"
+            if copy_of
+            else "file"
+            if imported is not None
+            else "defaults"
+        )
         configuration = await self.get_in(w, made, None, Right.SEE)
         await self._record(w, configuration, by, "configuration_created", made_from=how)
         return configuration
@@ -193,7 +201,12 @@ class Configurations:
         return draft.values if draft.published is None else draft.published
 
     async def _check_name(
-        self, w: Work, institution_id: int, wish: ConfigurationWish, found: list[Problem], but: int | None = None
+        self,
+        w: Work,
+        institution_id: int,
+        wish: ConfigurationWish,
+        found: list[Problem],
+        but: int | None = None,
     ) -> None:
         is_said = not any(one.field == "name" for one in found)
         if is_said and await queries.is_name_taken(w.db, institution_id, wish.name.strip(), but=but):
@@ -350,7 +363,9 @@ class Configurations:
     async def _store(self, w: Work, draft: Draft, wished: Mapping[str, Any], by: Account | None) -> Draft:
         """Write the draft and its history; a wish that changes nothing leaves no trace."""
         found = values.differences(draft.values, wished)
-        is_other = draft.values != wished  # a password replaced by another is one, and its difference says so too
+        is_other = (
+            draft.values != wished
+        )  # a password replaced by another is one, and its difference says so too
         if not found and not is_other:
             return draft
         now = self._clock.now()
@@ -367,9 +382,7 @@ class Configurations:
                     w.db, configuration.id, one.path, user_id=user_id, after=since
                 )
             if own is not None:
-                await queries.extend_change(
-                    w.db, own[0], at=to_ms(now), value=after, draft_revision=revision
-                )
+                await queries.extend_change(w.db, own[0], at=to_ms(now), value=after, draft_revision=revision)
                 continue
             rows.append({
                 "configuration_id": configuration.id, "at": to_ms(now), "user_id": None if by is None else by.id,

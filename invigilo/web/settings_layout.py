@@ -163,9 +163,7 @@ def _sections(blocks: list[_Block]) -> tuple[Section, ...]:
         Section(
             "" if name.startswith("\0") else name,
             tuple(
-                block.frame()
-                for index, block in enumerate(blocks)
-                if (block.section or f"\0{index}") == name
+                block.frame() for index, block in enumerate(blocks) if (block.section or f"\0{index}") == name
             ),
         )
         for name in names

@@ -247,7 +247,9 @@ class SettingsView:
     ) -> FieldView:
         control = _control(row)
         is_table = control == "table"
-        own = [one for one in self.findings if one.path == path or (not is_table and _is_within(one.path, path))]
+        own = [
+            one for one in self.findings if one.path == path or (not is_table and _is_within(one.path, path))
+        ]
         return FieldView(
             id=row.id,
             path=path,
@@ -264,7 +266,9 @@ class SettingsView:
             lock=lock or ("" if self._may_change else self._t("configuration.only_looking")),
             findings=tuple(own) if control != "parts" else (),
             support=self.support(row) if with_support else (),
-            rows=tuple(self._row(row, f"{path}[{n}]", entry) for n, entry in enumerate(value)) if is_table else (),
+            rows=tuple(self._row(row, f"{path}[{n}]", entry) for n, entry in enumerate(value))
+            if is_table
+            else (),
             blank=self._row(row, f"{path}[#]", catalogue.row_defaults(row.id)) if is_table else None,
             summary=_SUMMARY.get(row.id, ()),
             columns=tuple((one.key, self.label(one.id)) for one in table_columns(row.id)) if is_table else (),
@@ -282,7 +286,11 @@ class SettingsView:
         honoured = catalogue.setting(_SAME_SUPPORT.get(row.id, row.id)).support
         return tuple(
             self._support(platform, word)
-            for platform, word in (("Windows", honoured.windows), ("macOS", honoured.macos), ("iOS", honoured.ios))
+            for platform, word in (
+                ("Windows", honoured.windows),
+                ("macOS", honoured.macos),
+                ("iOS", honoured.ios),
+            )
         )
 
     def _support(self, platform: str, word: str) -> SupportView:
@@ -291,7 +299,9 @@ class SettingsView:
             said = self._t("configuration.support.versions", platform=platform, versions=versions)
             return SupportView(platform, "partly", said, f"{_SHORT[platform]} {versions}")
         tone = {"yes": "yes", "refuses": "problem"}.get(word, "no")
-        return SupportView(platform, tone, self._t(f"configuration.support.{word}", platform=platform), _SHORT[platform])
+        return SupportView(
+            platform, tone, self._t(f"configuration.support.{word}", platform=platform), _SHORT[platform]
+        )
 
     # --- frames ---
 
@@ -337,7 +347,9 @@ def _searched() -> tuple[tuple[str, str], ...]:
     found = [
         (row.id, tab_of(row.id))
         for row in catalogue.all_settings().values()
-        if tab_of(row.id) and (row.is_exported or row.id == values.KIOSK_MODE) and row.id not in values.KIOSK_KEYS
+        if tab_of(row.id)
+        and (row.is_exported or row.id == values.KIOSK_MODE)
+        and row.id not in values.KIOSK_KEYS
     ]
     return tuple(sorted(found, key=lambda one: TABS.index(one[1])))
 
@@ -346,7 +358,9 @@ def _searched() -> tuple[tuple[str, str], ...]:
 def table_columns(table_id: str) -> tuple[Setting, ...]:
     """The columns of a table as rows show them: switches first, then texts, in the catalogue's order."""
     rows = list(values.columns(table_id).values())
-    return tuple(sorted(rows, key=lambda row: (row.control == "inline_table", row.key != "active", row.key != "os")))
+    return tuple(
+        sorted(rows, key=lambda row: (row.control == "inline_table", row.key != "active", row.key != "os"))
+    )
 
 
 @cache
@@ -364,7 +378,11 @@ def _choices(texts: Catalogue, language: str, setting_id: str) -> tuple[tuple[st
 
 
 def _control(row: Setting) -> str:
-    if row.plist_type is PlistType.ARRAY and not values.columns(row.id) and row.control != "multi_checkbox_selection":
+    if (
+        row.plist_type is PlistType.ARRAY
+        and not values.columns(row.id)
+        and row.control != "multi_checkbox_selection"
+    ):
         return "texts"
     if values.is_secret(row):
         return "password"

@@ -347,7 +347,12 @@ async def change_values(
     return _values_of(saved.draft)
 
 
-@post("/configurations/{configuration_id:int}/publish", opt=WRITE, tags=TAGS, summary="Publish its draft as a version")
+@post(
+    "/configurations/{configuration_id:int}/publish",
+    opt=WRITE,
+    tags=TAGS,
+    summary="Publish its draft as a version",
+)
 async def publish(
     site: SiteParts, caller: ApiCaller, configuration_id: FromPath[int], data: JSONBody[Publishing]
 ) -> VersionAnswer:
@@ -367,9 +372,7 @@ async def publish(
 async def undo(
     site: SiteParts, caller: ApiCaller, configuration_id: FromPath[int], data: JSONBody[Undoing]
 ) -> ValuesAnswer:
-    draft = await site.configurations.undo(
-        configuration_id, base_revision=data.revision, by=caller.account
-    )
+    draft = await site.configurations.undo(configuration_id, base_revision=data.revision, by=caller.account)
     return _values_of(draft)
 
 
@@ -377,17 +380,28 @@ async def undo(
 
 
 @get("/configurations/{configuration_id:int}/versions", opt=READ, tags=TAGS, summary="Its published versions")
-async def versions(site: SiteParts, caller: ApiCaller, configuration_id: FromPath[int]) -> list[VersionAnswer]:
+async def versions(
+    site: SiteParts, caller: ApiCaller, configuration_id: FromPath[int]
+) -> list[VersionAnswer]:
     return [_version(one) for one in await site.configurations.versions(configuration_id, caller.account)]
 
 
-@get("/configurations/{configuration_id:int}/compare", opt=READ, tags=TAGS, summary="Compare two of its versions")
+@get(
+    "/configurations/{configuration_id:int}/compare",
+    opt=READ,
+    tags=TAGS,
+    summary="Compare two of its versions",
+)
 async def compare(
     site: SiteParts,
     caller: ApiCaller,
     configuration_id: FromPath[int],
-    left: Annotated[str, QueryParameter(description="The number of a version, or `draft`", max_length=20)],
-    right: Annotated[str, QueryParameter(description="The number of a version, or `draft`", max_length=20)] = "draft",
+    left: Annotated[
+        str, QueryParameter(description="The number of a version, or `draft`", max_length=20)
+    ] = "draft",
+    right: Annotated[
+        str, QueryParameter(description="The number of a version, or `draft`", max_length=20)
+    ] = "draft",
 ) -> list[DifferenceAnswer]:
     numbers = version_number(left, "left"), version_number(right, "right")
     _, before = await site.configurations.values_at(configuration_id, numbers[0], caller.account)
@@ -538,9 +552,7 @@ def _version(one: Version) -> VersionAnswer:
 
 
 def _change(one: Change) -> ChangeAnswer:
-    return ChangeAnswer(
-        one.at, one.actor, one.path, one.before, one.after, one.draft_revision, one.version
-    )
+    return ChangeAnswer(one.at, one.actor, one.path, one.before, one.after, one.draft_revision, one.version)
 
 
 def _values_of(draft: Draft) -> ValuesAnswer:

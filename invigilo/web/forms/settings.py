@@ -98,7 +98,9 @@ def _read(form: Form, row: Setting, path: str) -> Any:
     if row.plist_type is PlistType.ARRAY:
         return [line.strip() for line in text.split("\n") if line.strip()]
     if row.plist_type in {PlistType.INTEGER, PlistType.NONE}:
-        return int(text) if _NUMBER.fullmatch(text) else text  # a text is refused with the sentence for numbers
+        return (
+            int(text) if _NUMBER.fullmatch(text) else text
+        )  # a text is refused with the sentence for numbers
     if row.plist_type is PlistType.REAL:
         try:
             return float(text.replace(",", "."))

@@ -95,9 +95,7 @@ async def describe(
     try:
         await site.configurations.describe(configuration_id, wish_of(form), by=account)
     except InvigiloError as error:
-        return await _form(
-            request, site, account, form_values(form), error=error, configuration=found
-        )
+        return await _form(request, site, account, form_values(form), error=error, configuration=found)
     return go(f"{PATH}/{configuration_id}", done="saved")
 
 
@@ -115,7 +113,9 @@ async def delete(
 
 
 def wish_of(form: Form) -> ConfigurationWish:
-    return ConfigurationWish(form.text("name"), form.text("description"), is_template=form.flag("is_template"))
+    return ConfigurationWish(
+        form.text("name"), form.text("description"), is_template=form.flag("is_template")
+    )
 
 
 async def _copied(site: Site, account: Account, form: Form) -> Configuration | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 from litestar import MediaType, Response, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath
 
 from invigilo.accounts.model import Account, Kind, Right
 from invigilo.accounts.permissions import rights_in
 from invigilo.configurations import rules
-from invigilo.configurations.model import Conflict, Draft, Saved
+from invigilo.configurations.model import Conflict, Draft
 from invigilo.errors import CHANGED_MEANWHILE, BadInput, InvigiloError, Refused
 from invigilo.sebconfig import catalogue, values
 from invigilo.sebconfig.catalogue import PlistType
@@ -87,7 +87,11 @@ async def _editor(
 
 @get("/configurations/{configuration_id:int}/tabs/{tab:str}")
 async def show_tab(
-    request: AnyRequest, site: SiteParts, account: SignedIn, configuration_id: FromPath[int], tab: FromPath[str]
+    request: AnyRequest,
+    site: SiteParts,
+    account: SignedIn,
+    configuration_id: FromPath[int],
+    tab: FromPath[str],
 ) -> Response[Any]:
     """One tab as it is now, for the editor's scripts."""
     draft = await site.configurations.draft(configuration_id, account)
@@ -123,10 +127,10 @@ async def show_state(
     request: AnyRequest, site: SiteParts, account: SignedIn, configuration_id: FromPath[int]
 ) -> Response[bytes]:
     """What is new since a revision (`?since=`); 204 when nothing is."""
+    configuration = await site.configurations.get(configuration_id, account)
     text = str(request.query_params.get("since") or "")
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise BadInput("since is the revision the page has read.", field="since")
-    configuration = await site.configurations.get(configuration_id, account)
     version = str(configuration.published_version or 0)
     if configuration.draft_revision == int(text) and request.query_params.get("version", version) == version:
         return Response(b"", status_code=204, headers=page_headers(request))
@@ -149,12 +153,13 @@ class Edit(msgspec.Struct, forbid_unknown_fields=True):
 
 @post("/configurations/{configuration_id:int}/changes", status_code=200, request_max_body_size=EDIT_LIMIT)
 async def change(
-    request: AnyRequest,
-    site: SiteParts,
-    account: SignedIn,
-    configuration_id: FromPath[int],
-    data: JSONBody[Edit],
+    request: AnyRequest, site: SiteParts, account: SignedIn, configuration_id: FromPath[int]
 ) -> Response[bytes]:
+    await site.configurations.get(configuration_id, account, Right.CHANGE)
+    try:
+        data = msgspec.json.decode(await request.body(), type=Edit)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput("An edit is sent as JSON: base, changes, reset. Reload the page.") from error
     language = site.renderer.language_of(request, account.language)
     try:
         saved = await site.configurations.change(
@@ -204,7 +209,11 @@ def _shown(view: SettingsView, draft: Draft, setting_id: str) -> str:
 
 @post("/configurations/{configuration_id:int}/tabs/{tab:str}", request_max_body_size=EDIT_LIMIT)
 async def save_tab(
-    request: AnyRequest, site: SiteParts, account: SignedIn, configuration_id: FromPath[int], tab: FromPath[str]
+    request: AnyRequest,
+    site: SiteParts,
+    account: SignedIn,
+    configuration_id: FromPath[int],
+    tab: FromPath[str],
 ) -> Response[Any]:
     """A whole tab as a form, for browsers without script."""
     draft = await site.configurations.draft(configuration_id, account, Right.CHANGE)
@@ -214,7 +223,11 @@ async def save_tab(
     try:
         wish = read_tab(form, shape)
         await site.configurations.change(
-            configuration_id, wish.changes, base_revision=form.integer("revision") or 0, by=account, reset=wish.reset
+            configuration_id,
+            wish.changes,
+            base_revision=form.integer("revision") or 0,
+            by=account,
+            reset=wish.reset,
         )
     except (BadInput, Refused) as error:
         return await _editor(request, site, account, draft, tab=tab, error=error)
@@ -288,7 +301,11 @@ def state_of(
     if published is None:
         status = t("state.never")
     elif differs:
-        status = t("state.differs" if differs > 1 else "state.differs_one", n=differs, version=configuration.published_version)
+        status = t(
+            "state.differs" if differs > 1 else "state.differs_one",
+            n=differs,
+            version=configuration.published_version,
+        )
     else:
         status = t("state.same", version=configuration.published_version)
     return EditorState(
@@ -301,7 +318,13 @@ def state_of(
         summary=t("findings.summary", errors=view.errors, warnings=view.warnings),
         locks=view.locks,
         findings=[
-            {"path": one.path, "tab": tab_of(_root(one.path)), "severity": one.severity, "text": one.text, "label": one.label}
+            {
+                "path": one.path,
+                "tab": tab_of(_root(one.path)),
+                "severity": one.severity,
+                "text": one.text,
+                "label": one.label,
+            }
             for one in view.findings
         ],
         changed=view.changed,
@@ -309,7 +332,8 @@ def state_of(
         values={one: shown_value(draft.values, one) for one in known if one not in tables},
         reload=tables,
         others=[
-            {"id": one.setting_id, "label": view.path_label(one.setting_id), "actor": one.actor} for one in others
+            {"id": one.setting_id, "label": view.path_label(one.setting_id), "actor": one.actor}
+            for one in others
         ],
     )
 
@@ -325,7 +349,12 @@ def _root(path: str) -> str:
 
 def _tabs(site: Site, language: str, here: str, marks: Mapping[str, str]) -> list[TabLink]:
     return [
-        TabLink(name, site.renderer.catalogue.text(language, f"setting.tab.{name}"), name == here, marks.get(name, ""))
+        TabLink(
+            name,
+            site.renderer.catalogue.text(language, f"setting.tab.{name}"),
+            name == here,
+            marks.get(name, ""),
+        )
         for name in TABS
     ]
 
@@ -350,7 +379,9 @@ def _problems(site: Site, language: str, error: InvigiloError | None) -> tuple[d
         return said, site.renderer.catalogue.text(language, "configuration.conflict.note")
     if isinstance(error, BadInput) and error.field:
         text = _wrong_value(site, language, error)
-        return {rules.setting_of(error.field): text}, site.renderer.catalogue.text(language, "configuration.not_saved")
+        return {rules.setting_of(error.field): text}, site.renderer.catalogue.text(
+            language, "configuration.not_saved"
+        )
     if isinstance(error, Refused):
         return {}, refusal_text(site, language, error)
     return {}, error.message

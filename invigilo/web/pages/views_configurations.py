@@ -185,5 +185,3 @@ class ExportPage:
     differs: bool
     made: str = ""
     """The Config Key of the file asked for."""
-
-
