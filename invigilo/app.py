@@ -25,6 +25,7 @@ from invigilo.accounts.tokens import ApiTokens
 from invigilo.activity.reading import Activity
 from invigilo.clock import Clock, SystemClock
 from invigilo.configurations.connections import ConnectionConfigurations
+from invigilo.configurations.service import Configurations
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
 from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
@@ -170,6 +171,7 @@ class App:
             rooms=self.rooms,
             definitions=self.services,
         )
+        self.configurations = Configurations(work=self.work, reading=self.reading, clock=self.clock)
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -205,6 +207,7 @@ class App:
             proctoring=self.proctoring,
             activity=self.activity,
             connection_configurations=self.connection_configurations,
+            configurations=self.configurations,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,

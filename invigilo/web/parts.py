@@ -17,6 +17,7 @@ from invigilo.accounts.tokens import ApiTokens
 from invigilo.activity.reading import Activity
 from invigilo.clock import Clock
 from invigilo.configurations.connections import ConnectionConfigurations
+from invigilo.configurations.service import Configurations
 from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
 from invigilo.monitoring.service import Connections
@@ -47,6 +48,7 @@ class Site:
     proctoring: ProctoringSettingsService
     activity: Activity
     connection_configurations: ConnectionConfigurations
+    configurations: Configurations
     connections: Connections
     rooms: Rooms
     directory: Directory

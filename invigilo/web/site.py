@@ -24,6 +24,7 @@ from litestar.types import Receive, Scope, Send
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web.api import activity as api_activity
+from invigilo.web.api import configurations as api_configurations
 from invigilo.web.api import connections as api_connections
 from invigilo.web.api import institutions as api_institutions
 from invigilo.web.api import people as api_people
@@ -36,6 +37,9 @@ from invigilo.web.pages import (
     account,
     activity,
     candidate,
+    configuration_files,
+    configuration_history,
+    configurations,
     connections,
     institutions,
     monitoring,
@@ -43,6 +47,7 @@ from invigilo.web.pages import (
     people,
     proctoring_settings,
     services,
+    settings_editor,
     sign_in,
 )
 from invigilo.web.pages.views import ErrorPage
@@ -53,13 +58,14 @@ log = structlog.get_logger()
 FORM_LIMIT = 64 * 1024
 
 API_HANDLERS = [
-    *api_tokens.handlers,
-    *api_people.handlers,
-    *api_institutions.handlers,
-    *api_services.handlers,
-    *api_proctoring.handlers,
-    *api_connections.handlers,
     *api_activity.handlers,
+    *api_configurations.handlers,
+    *api_connections.handlers,
+    *api_institutions.handlers,
+    *api_people.handlers,
+    *api_proctoring.handlers,
+    *api_services.handlers,
+    *api_tokens.handlers,
 ]
 """Everything under `/api/v1`."""
 
@@ -77,17 +83,21 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
 
     pages = Litestar(
         route_handlers=[
-            *sign_in.handlers,
-            *monitoring.handlers,
-            *candidate.handlers,
-            *people.handlers,
-            *institutions.handlers,
             *account.handlers,
-            *services.handlers,
-            *proctoring_settings.handlers,
             *activity.handlers,
+            *candidate.handlers,
+            *configuration_files.handlers,
+            *configuration_history.handlers,
+            *configurations.handlers,
             *connections.handlers,
+            *institutions.handlers,
+            *monitoring.handlers,
             *operation.handlers,
+            *people.handlers,
+            *proctoring_settings.handlers,
+            *services.handlers,
+            *settings_editor.handlers,
+            *sign_in.handlers,
             api_router(API_HANDLERS),
         ],
         dependencies={
