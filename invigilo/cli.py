@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("invigilo.simulate.command", "run"),
     "migrate": ("invigilo.commands", "migrate"),
     "user": ("invigilo.commands", "user"),
+    "seb": ("invigilo.seb_command", "run"),
     "doctor": ("invigilo.doctor", "run"),
 }
 """Command → (module, function taking the arguments and the settings, returning an exit status)."""
@@ -100,6 +101,13 @@ def parser() -> argparse.ArgumentParser:
     )
     _user(
         add("user", "add, list and change people who sign in", "invigilo user add ada --role exam_supporter")
+    )
+    _seb(
+        add(
+            "seb",
+            "look into SEB files, give their Config Key, convert them",
+            "invigilo seb show exam.seb --password-file password.txt",
+        )
     )
     _doctor(
         add(
@@ -185,6 +193,39 @@ def _user(p: argparse.ArgumentParser) -> None:
     p.add_argument("--password-file", metavar="FILE", help="file with the password (default: asked for)")
 
 
+def _seb(p: argparse.ArgumentParser) -> None:
+    actions = p.add_subparsers(dest="action", required=True, metavar="ACTION")
+    reads = argparse.ArgumentParser(add_help=False)
+    reads.add_argument("file", metavar="FILE", help="SEB file of any kind")
+    reads.add_argument("--password-file", metavar="P", help="file with the password that opens it")
+    reads.add_argument(
+        "--certificate-key", metavar="PEM", help="private key of the certificate it is made for"
+    )
+    reads.add_argument(
+        "--certificate-key-password-file", metavar="P", help="file with the password of that key"
+    )
+    writes = argparse.ArgumentParser(add_help=False)
+    writes.add_argument(
+        "out", metavar="OUT", help="file to write, for its owner only; XML if it ends in .xml"
+    )
+    writes.add_argument("--xml", action="store_true", help="write bare XML, whatever the name")
+    writes.add_argument("--force", action="store_true", help="replace OUT if it exists")
+
+    def add(name: str, help_: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        description = help_[0].upper() + help_[1:] + "."
+        return actions.add_parser(name, parents=list(parents), help=help_, description=description)
+
+    show = add("show", "show what a file holds, its secrets hidden", reads)
+    show.add_argument("--json", action="store_true", help="print it as JSON")
+    add("key", "print the Config Key of a file, alone on the last line", reads)
+    convert = add("convert", "open a file and write it anew; the Config Key stays the same", reads, writes)
+    convert.add_argument(
+        "--encrypt-password-file", metavar="P", help="file with the password OUT is to be encrypted with"
+    )
+    convert.add_argument("--certificate", metavar="FILE", help="certificate OUT is to be sealed for")
+    add("defaults", "write all settings with their defaults", writes)
+
+
 def _doctor(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="print the results as JSON")
     p.add_argument("--new-key", action="store_true", help="print a new secret key and do nothing else")
@@ -226,7 +267,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     default_level = (
         "warning"
-        if arguments.command in {"apply", "migrate", "user", "doctor", "demo"}
+        if arguments.command in {"apply", "migrate", "user", "seb", "doctor", "demo"}
         else settings.log_level
     )
     set_up(level=arguments.log_level or default_level, form=settings.log_format)

@@ -3,7 +3,7 @@
 `seb-settings` §3 is the source: Windows always grants the devices, macOS and iOS only with these keys, and
 macOS ends the session when the old Jitsi or Zoom switches are on. So whatever an editor says, an exam that
 uses our page is served with `with_camera_keys`, and `camera_problems` says beforehand what that changes and
-whom it concerns.
+whom it concerns. Where clients join Jitsi by themselves, only those that can are told to: `served_settings`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from invigilo.errors import BadInput
 from invigilo.sebconfig import catalogue, plist
+from invigilo.sebconfig.config_key import config_key
 from invigilo.sebconfig.plist import PlistValue, Settings
 
 
@@ -24,6 +25,9 @@ class Platform(StrEnum):
     WINDOWS = "windows"
     MACOS = "macos"
     IOS = "ios"
+
+
+PLATFORM_NAMES = {Platform.WINDOWS: "Windows", Platform.MACOS: "macOS", Platform.IOS: "iOS"}
 
 
 _ALL = frozenset(Platform)
@@ -41,6 +45,15 @@ class CameraKey:
     value: PlistValue
     platforms: frozenset[Platform]
     otherwise: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """A key that clients get otherwise than edited; `before` or `after` is None when the key is not there."""
+
+    key: str
+    before: PlistValue | None
+    after: PlistValue | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +134,9 @@ CAMERA_KEYS = (
     ),
 )
 
+NATIVE_PLATFORMS = _WINDOWS | _IOS
+"""Whose clients may join a Jitsi meeting by themselves; releases of Windows that cannot ignore the switch."""
+
 _CONNECTION_ONLY = ("sebMode", "sebServerURL", "sebServerConfiguration", "startURL")
 """Keys that stand in connection files (and stand-alone exam files) only; see also `sebServerFallback…`."""
 
@@ -150,8 +166,63 @@ def exam_settings_bytes(settings: Mapping[str, PlistValue]) -> bytes:
 
 def with_camera_keys(settings: Mapping[str, PlistValue]) -> Settings:
     """Copy settings with everything our page needs, and without what belongs into connection files only."""
+    return _starting_an_exam(settings) | {camera_key.key: camera_key.value for camera_key in CAMERA_KEYS}
+
+
+def _starting_an_exam(settings: Mapping[str, PlistValue]) -> Settings:
+    """Copy settings without what belongs into connection files only, for starting an exam."""
     kept = {key: copy.deepcopy(value) for key, value in settings.items() if not _is_connection_only(key)}
-    return kept | {camera_key.key: camera_key.value for camera_key in CAMERA_KEYS}
+    return kept | {"sebConfigPurpose": 0}
+
+
+def served_settings(
+    settings: Mapping[str, PlistValue],
+    *,
+    camera_page: bool,
+    platform: Platform | None = None,
+    native_join: bool = False,
+) -> Settings:
+    """Give what a client of this platform loads for an exam (None: not known yet).
+
+    With `camera_page` the keys of our page are set whatever was edited. With `native_join` the Jitsi switch goes to
+    those platforms alone whose clients can join by themselves, the others get it off: macOS would end the session
+    (`seb-client-api` Q20). Zoom is off then too: iOS and Windows 3.6 refuse it. With neither, the settings are
+    served as edited. `sebConfigPurpose` is 0 and keys of connection files are left out in any case.
+    """
+    served = _starting_an_exam(settings)
+    if camera_page:
+        served = with_camera_keys(served)
+    if native_join:
+        served |= {"jitsiMeetEnable": platform in NATIVE_PLATFORMS, "zoomEnable": False}
+    return served
+
+
+def what_would_change(
+    settings: Mapping[str, PlistValue],
+    *,
+    camera_page: bool,
+    platform: Platform | None = None,
+    native_join: bool = False,
+) -> list[KeyChange]:
+    """Say which keys a client gets otherwise than edited, sorted by key, to be shown before that is applied."""
+    served = served_settings(settings, camera_page=camera_page, platform=platform, native_join=native_join)
+    changes = (KeyChange(key, settings.get(key), served.get(key)) for key in settings.keys() | served.keys())
+    return sorted(
+        (one for one in changes if type(one.before) is not type(one.after) or one.before != one.after),
+        key=lambda one: one.key.lower(),
+    )
+
+
+def served_config_keys(
+    settings: Mapping[str, PlistValue], *, camera_page: bool, native_join: bool = False
+) -> dict[Platform, str]:
+    """Give the Config Key each platform's clients will compute. An LMS must know all that differ."""
+    return {
+        platform: config_key(
+            served_settings(settings, camera_page=camera_page, platform=platform, native_join=native_join)
+        )
+        for platform in Platform
+    }
 
 
 def camera_problems(settings: Mapping[str, PlistValue]) -> list[Problem]:
@@ -169,8 +240,7 @@ def _problem(needed: CameraKey, settings: Mapping[str, PlistValue]) -> Problem |
     effective = catalogue.setting(needed.key).apple_default if found is None else found
     if type(effective) is type(needed.value) and effective == needed.value:
         return None
-    names = {Platform.WINDOWS: "Windows", Platform.MACOS: "macOS", Platform.IOS: "iOS"}
-    where = ", ".join(names[platform] for platform in Platform if platform in needed.platforms)
+    where = ", ".join(name for platform, name in PLATFORM_NAMES.items() if platform in needed.platforms)
     return Problem(
         key=needed.key,
         found=found,

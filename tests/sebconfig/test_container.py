@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import gzip
+import hashlib
+import hmac
 import itertools
 import secrets
 import unicodedata
@@ -17,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from invigilo.errors import BadInput
-from invigilo.sebconfig import catalogue, container, plist
+from invigilo.sebconfig import catalogue, container, plist, rncryptor
 from invigilo.sebconfig.config_key import config_key, seb_json
 from invigilo.sebconfig.container import Prefix, Purpose, decode, encode
 from invigilo.sebconfig.errors import DamagedFile, NoPrivateKey, NotASebFile, PasswordNeeded, WrongPassword
@@ -110,6 +112,22 @@ def test_a_gzipped_block_inside_a_certificate_is_read(key):
     assert (
         decode(b"pkhs" + container.key_hash(key.public_key()) + sealed, private_keys=[key]).settings == _SOME
     )
+
+
+@pytest.mark.parametrize(("prefix", "password"), [("pswd", "grüezi"), ("pwcc", ""), ("pwcc", "settings")])
+def test_files_encrypted_as_windows_does_are_read(prefix, password):
+    """RNCryptor version 2 differs in its first byte only."""
+    block = encode(_SOME, prefix=Prefix(prefix), password=password, is_gzipped=False)
+    typed = hashlib.sha256(password.encode()).hexdigest() if prefix == "pwcc" and password else password
+    signed = b"\x02" + block[5:-32]
+    mac = hmac.digest(rncryptor.derived_key(typed, signed[10:18]), signed, "sha256")
+    assert decode(block[:4] + signed + mac, password=password).settings == _SOME
+
+
+def test_a_bomb_behind_a_password_stops_at_the_limit():
+    bomb = rncryptor.encrypt(gzip.compress(bytes(plist.MAX_XML_BYTES + 1)), "pw")
+    with pytest.raises(BadInput, match="unpacks to more than"):
+        decode(b"pswd" + bomb, password="pw")
 
 
 # --- round trips -----------------------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ from invigilo.sebconfig.exam_settings import (
     camera_problems,
     exam_settings,
     exam_settings_bytes,
+    served_config_keys,
+    served_settings,
+    what_would_change,
     with_camera_keys,
 )
 
@@ -119,3 +122,64 @@ def test_changing_a_copy_leaves_the_defaults_alone():
     proxies.clear()
     processes.append({})
     assert catalogue.exported_defaults() == _DEFAULTS
+
+
+# --- what each platform is served ------------------------------------------------------------------------------------
+
+_EDITED = _DEFAULTS | {"jitsiMeetEnable": True, "zoomEnable": True, "allowPrint": True}
+
+
+@pytest.mark.parametrize("camera_page", [True, False])
+@pytest.mark.parametrize("native_join", [True, False])
+@pytest.mark.parametrize("platform", [*Platform, None])
+def test_only_platforms_that_join_by_themselves_get_the_jitsi_switch(camera_page, native_join, platform):
+    """macOS never does: it would end the session."""
+    served = served_settings(_EDITED, camera_page=camera_page, platform=platform, native_join=native_join)
+    if native_join:
+        assert served["jitsiMeetEnable"] is (platform in {Platform.WINDOWS, Platform.IOS})
+        assert served["zoomEnable"] is False
+    else:
+        assert served["jitsiMeetEnable"] is served["zoomEnable"] is not camera_page
+    if camera_page:
+        assert {problem.key for problem in camera_problems(served)} <= {"jitsiMeetEnable"}
+    assert served["allowPrint"] is True
+    assert {key: type(value) for key, value in served.items()} == {
+        key: type(value) for key, value in _DEFAULTS.items()
+    }
+
+
+def test_without_page_and_native_join_clients_get_what_was_edited():
+    assert served_settings(_EDITED, camera_page=False) == _EDITED
+    assert what_would_change(_EDITED, camera_page=False) == []
+
+
+def test_whatever_happens_clients_start_an_exam_with_it():
+    served = served_settings(_EDITED | {"sebConfigPurpose": 1, "startURL": "x"}, camera_page=False)
+    assert served == _EDITED
+
+
+def test_the_administrator_sees_exactly_what_clients_get_otherwise():
+    settings = _EDITED | {"browserMediaCaptureCamera": 1, "startURL": "https://lms.example.org"}
+    del settings["browserWindowWebView"]
+    changes = what_would_change(settings, camera_page=True)
+    assert {one.key: (one.before, one.after) for one in changes} == {
+        "browserMediaCaptureCamera": (1, True),
+        "browserMediaCaptureMicrophone": (False, True),
+        "browserWindowWebView": (None, 3),
+        "jitsiMeetEnable": (True, False),
+        "mobileCompactAllowInlineMediaPlayback": (False, True),
+        "startURL": ("https://lms.example.org", None),
+        "zoomEnable": (True, False),
+    }
+    assert [one.key for one in changes] == sorted((one.key for one in changes), key=str.lower)
+    served = served_settings(settings, camera_page=True)
+    assert what_would_change(served, camera_page=True) == []
+
+
+def test_the_config_keys_shown_are_those_of_the_files_served():
+    keys = served_config_keys(_EDITED, camera_page=True, native_join=True)
+    for platform, key in keys.items():
+        served = served_settings(_EDITED, camera_page=True, platform=platform, native_join=True)
+        assert config_key(plist.read(exam_settings_bytes(served))) == key
+    assert keys[Platform.WINDOWS] == keys[Platform.IOS] != keys[Platform.MACOS]
+    assert len(set(served_config_keys(_EDITED, camera_page=True).values())) == 1
