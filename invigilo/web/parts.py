@@ -16,6 +16,9 @@ from invigilo.accounts.tokens import ApiTokens
 from invigilo.clock import Clock
 from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
+from invigilo.exams.rosters import Rosters
+from invigilo.exams.service import Exams
+from invigilo.exams.templates import Templates
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.service import Rooms
@@ -37,6 +40,9 @@ class Site:
 
     accounts: Accounts
     tokens: ApiTokens
+    exams: Exams
+    templates: Templates
+    rosters: Rosters
     connections: Connections
     rooms: Rooms
     directory: Directory

@@ -26,7 +26,16 @@ from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
-from invigilo.web.pages import candidate, connection_files, monitoring, operation, sign_in
+from invigilo.web.pages import (
+    candidate,
+    connection_files,
+    exam_templates,
+    exams,
+    monitoring,
+    operation,
+    roster,
+    sign_in,
+)
 from invigilo.web.pages.views import ErrorPage
 from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
 
@@ -56,6 +65,9 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *candidate.handlers,
             *connection_files.handlers,
             *operation.handlers,
+            *exams.handlers,
+            *roster.handlers,
+            *exam_templates.handlers,
             api_router(API_HANDLERS),
         ],
         dependencies={
