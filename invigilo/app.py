@@ -31,21 +31,27 @@ from invigilo.exam_api import wire
 from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
 from invigilo.exams.directory import Directory, directory_changed
 from invigilo.exams.model import Exam, JoinBy, Service
+from invigilo.exams.rosters import Rosters
+from invigilo.exams.served import ServedFiles
+from invigilo.exams.service import Exams
+from invigilo.exams.templates import Templates
 from invigilo.jobs import Jobs
+from invigilo.monitoring.capability import os_family
 from invigilo.monitoring.live import LiveConnections
+from invigilo.monitoring.model import OsFamily
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.definitions import ServiceDefinitions
+from invigilo.proctoring.model import Holder, HolderKind
 from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.settings import ProctoringSettingsService
 from invigilo.providers.registry import Offer, ProviderOf, offer, provider_of
 from invigilo.rtc.hub import Hub
 from invigilo.rtc.ice import IceServers
-from invigilo.sebconfig.config_key import config_key
-from invigilo.sebconfig.exam_settings import exam_settings, exam_settings_bytes
+from invigilo.sebconfig.exam_settings import Platform
 from invigilo.settings import Settings
 from invigilo.storage.opening import Storage, open_storage
-from invigilo.storage.queries import exams as exam_queries
+from invigilo.storage.work import Work
 from invigilo.tls import check_tls
 from invigilo.web.catalogue import Catalogue
 from invigilo.web.parts import Site
@@ -172,6 +178,12 @@ class App:
             definitions=self.services,
         )
         self.configurations = Configurations(work=self.work, reading=self.reading, clock=self.clock)
+        self.exams = Exams(work=self.work, reading=self.reading, box=storage.box, clock=self.clock)
+        self.templates = Templates(work=self.work, reading=self.reading, box=storage.box, clock=self.clock)
+        self.rosters = Rosters(work=self.work, reading=self.reading, clock=self.clock)
+        self.served_files = ServedFiles(work=self.work, reading=self.reading)
+        self.configurations.when_published = self.exams.configuration_published
+        self.proctoring.when_saved = self._proctoring_saved
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -195,7 +207,6 @@ class App:
             stream=self.stream.run,
             clock=self.clock,
         )
-        self._settings_files: dict[int, bytes] = {}
         self.pages = build_site(self._site(), lifespan=self._lifespan)
 
     def _site(self) -> Site:
@@ -208,6 +219,9 @@ class App:
             activity=self.activity,
             connection_configurations=self.connection_configurations,
             configurations=self.configurations,
+            exams=self.exams,
+            templates=self.templates,
+            rosters=self.rosters,
             connections=self.connections,
             rooms=self.rooms,
             directory=self.directory,
@@ -269,6 +283,10 @@ class App:
         live = self.live.by_id.get(connection_id)
         return live.exam_id if live is not None and live.state.is_open else None
 
+    async def _proctoring_saved(self, w: Work, holder: Holder) -> None:
+        if holder.kind is HolderKind.EXAM:
+            await self.exams.proctoring_changed(w, holder.id)
+
     def _page_event(self, connection_id: int, what: str, details: dict[str, Any]) -> None:
         live = self.live.by_id.get(connection_id)
         if live is None or what != "watchers":
@@ -299,21 +317,17 @@ class App:
         name = host.decode("latin-1") if host else f"{self.settings.host}:{self.settings.port}"
         return f"{scope['scheme']}://{name}"
 
-    async def settings_file(self, exam: Exam) -> bytes:
-        """The exam's settings file, the same bytes for every client; made once if set-up did not."""
-        cached = self._settings_files.get(exam.id)
-        if cached is not None:
-            return cached
-        async with self.reading() as w:
-            stored = await exam_queries.settings_of(w.db, exam.id)
-        if stored is None:
-            made = exam_settings()
-            async with self.work() as w:
-                await exam_queries.store_settings(w.db, exam.id, exam_settings_bytes(made), config_key(made))
-                stored = await exam_queries.settings_of(w.db, exam.id)
-        assert stored is not None
-        self._settings_files[exam.id] = stored
-        return stored
+    async def settings_file(self, exam: Exam, os_name: str | None) -> bytes:
+        """The exam's settings file for a client that says it runs on this system."""
+        return await self.served_files.of(exam, _PLATFORMS[os_family(os_name)])
+
+
+_PLATFORMS = {
+    OsFamily.WINDOWS: Platform.WINDOWS,
+    OsFamily.MACOS: Platform.MACOS,
+    OsFamily.IOS: Platform.IOS,
+    OsFamily.UNKNOWN: None,
+}
 
 
 def _address_of(scope: Scope) -> str | None:

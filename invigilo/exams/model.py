@@ -113,6 +113,99 @@ class Exam:
         return self.state_at(now) in {ExamState.RUNNING, ExamState.TEST_RUN}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamWish:
+    """What a person says about an exam: all of it, for a new one and for a changed one alike."""
+
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    time_zone: str
+    url: str
+    description: str = ""
+    supporters: frozenset[int] = frozenset()
+    configuration_id: int | None = None
+    browser_exam_key: str | None = None
+    quit_password: str | None = field(default=None, repr=False)
+    """None keeps what there is, "" removes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExamLine:
+    """One exam in a list."""
+
+    id: int
+    institution_id: int
+    institution: str
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    time_zone: str
+    state: ExamState
+    is_proctored: bool
+    supporters: int
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What hangs on an exam, and goes with it."""
+
+    connections: int
+    open_connections: int
+    events: int
+    rooms: int
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What new exams of a kind start with. Everything is copied once: a later change of it changes no exam."""
+
+    id: int
+    institution_id: int
+    name: str
+    description: str = ""
+    configuration_id: int | None = None
+    """Assigned to the new exam; of a configuration template the exam gets a configuration of its own."""
+    supporters: frozenset[int] = frozenset()
+    has_quit_password: bool = False
+    proctoring: ProctoringSettings = field(default_factory=ProctoringSettings)
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateWish:
+    """What a person says about a template; how exams are proctored is said in a dialog of its own."""
+
+    name: str
+    description: str = ""
+    configuration_id: int | None = None
+    supporters: frozenset[int] = frozenset()
+    quit_password: str | None = field(default=None, repr=False)
+    """None keeps what there is, "" removes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationChoice:
+    """An exam configuration as the exam office sees it: something to assign."""
+
+    id: int
+    institution_id: int
+    name: str
+    is_template: bool
+    published_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Supporter:
+    """Somebody who may be assigned to exams."""
+
+    id: int
+    name: str
+    username: str
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One line of an exam's roster. `user_id` is what the LMS calls the person, and what clients send."""
@@ -123,6 +216,10 @@ class Candidate:
     name: str
     group: str = ""
     extra_minutes: int = 0
+
+    def ends_at(self, exam: Exam) -> datetime:
+        """When this person's own time is over."""
+        return exam.ends_at + timedelta(minutes=self.extra_minutes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from invigilo.configurations.connections import ConnectionConfigurations
 from invigilo.configurations.service import Configurations
 from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
+from invigilo.exams.rosters import Rosters
+from invigilo.exams.service import Exams
+from invigilo.exams.templates import Templates
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.definitions import ServiceDefinitions
@@ -49,6 +52,9 @@ class Site:
     activity: Activity
     connection_configurations: ConnectionConfigurations
     configurations: Configurations
+    exams: Exams
+    templates: Templates
+    rosters: Rosters
     connections: Connections
     rooms: Rooms
     directory: Directory

@@ -36,6 +36,11 @@ EXAM_COLUMNS = [c for c in exams.c if c.name != "settings"]
 """Everything of an exam but the file for clients, which is large."""
 
 
+def is_id(number: int) -> bool:
+    """Whether a number from outside can be asked for at all: databases refuse larger ones."""
+    return 0 < number < 2**63
+
+
 async def directory_revision(db: AsyncConnection) -> int:
     """Counts up with every change of what the directory holds; 0 in a database without installation row."""
     return (await db.execute(select(installation.c.directory_revision))).scalar_one_or_none() or 0
@@ -64,6 +69,8 @@ async def all_exams(db: AsyncConnection) -> list[Exam]:
 
 async def exam_by_id(db: AsyncConnection, exam_id: int) -> Exam | None:
     """One exam, archived ones too."""
+    if not is_id(exam_id):
+        return None
     row = (await db.execute(select(*EXAM_COLUMNS).where(exams.c.id == exam_id))).one_or_none()
     if row is None:
         return None
