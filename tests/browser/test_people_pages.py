@@ -76,8 +76,8 @@ async def test_a_colleague_is_added_signs_in_and_chooses_a_password(
     await expect(colleague.get_by_role("heading", level=1)).to_have_text("Account")
 
     await admin.goto(f"{server.url}/activity")
-    await expect(admin.get_by_text("Created the account “zoë”")).to_be_visible()
-    await expect(admin.get_by_text("Changed their own password")).to_be_visible()
+    await expect(admin.get_by_role("row", name="Created the account “zoë”")).to_be_visible()
+    await expect(admin.get_by_role("row", name="Changed their own password")).to_be_visible()
 
 
 async def test_an_api_token_is_made_used_and_revoked(server: Server, contexts: list[BrowserContext]) -> None:

@@ -16,7 +16,7 @@ from invigilo.accounts.service import FREE_TRIES
 from invigilo.clock import SetClock
 from tests.rtc.pages import SocketClosedError, socket_to
 from tests.server import PASSWORD, running
-from tests.web.people import TWO_INSTITUTIONS, Browser, exam_called, sign_in
+from tests.web.people import TWO_INSTITUTIONS, exam_called, sign_in
 from tests.web.test_people import Site
 from tests.world import MORNING
 
@@ -27,12 +27,6 @@ NEW = "wholly unrelated garden words"
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with running(tmp_path, text=TWO_INSTITUTIONS, clock=SetClock(MORNING)) as server:
         yield Site(server)
-
-
-async def _newcomer(site: Site, role: str = "exam_admin") -> Browser:
-    """Somebody who signed in with the password they were given."""
-    answer = await site.call("ines", "POST", "/people", {"username": "new", "role": role})
-    return await sign_in(site.server, "new", answer.json["password"])
 
 
 def _change(current: str, new: str, again: str | None = None) -> dict[str, str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Text, and_, cast, func, or_, select, true
+from sqlalchemy import Text, and_, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.clock import from_ms, to_ms
-from invigilo.storage.queries.listing import containing
+from invigilo.storage.queries.listing import containing, folded
 from invigilo.storage.tables import activity, exams
 
 
@@ -66,11 +67,13 @@ async def deeds(
     if before is not None:
         at, number = before
         part = part.where(t.at <= at, or_(t.at < at, t.id < number))
+    fits = _conditions(wish)
+    stretch = stretch if fits else limit + 1  # nothing to look through: what is read is what is shown
     looked = part.limit(stretch).subquery("looked")
     query = (
         select(looked, exams.c.name.label("exam"))
         .select_from(looked.outerjoin(exams, exams.c.id == looked.c.exam_id))
-        .where(_fits(looked.c, wish))
+        .where(*[one(looked.c) for one in fits])
         .order_by(looked.c.at.desc(), looked.c.id.desc())
         .limit(limit + 1)
     )
@@ -79,24 +82,32 @@ async def deeds(
     if len(rows) > limit:
         last = rows[limit - 1]
         return found, End(last["at"], last["id"])
+    if not fits:
+        return found, None
     last_looked = (await db.execute(part.offset(stretch - 1).limit(1))).first()
     if last_looked is None:
         return found, None
     return found, End(last_looked.at, last_looked.id, from_ms(last_looked.at))
 
 
-def _fits(c: Any, wish: Wish) -> Any:
-    conditions: list[Any] = [true()]
+def _conditions(wish: Wish) -> list[Callable[[Any], Any]]:
+    """What no index answers: each takes the columns of what is looked through."""
+    found: list[Callable[[Any], Any]] = []
     if wish.actor:
-        conditions.append(c.actor == wish.actor)
+        found.append(lambda c: c.actor == wish.actor)
     if wish.deed:
-        conditions.append(c.deed == wish.deed)
+        found.append(lambda c: c.deed == wish.deed)
     if wish.exam:
-        conditions.append(containing(wish.exam, exams.c.name))
-    if wish.words:
-        text = func.lower(c.actor + " " + cast(c.detail, Text))
-        conditions += [text.contains(word, autoescape=True) for word in _words(wish.words)]
-    return and_(*conditions)
+        found.append(lambda _: containing(wish.exam, exams.c.name))
+    if words := _words(wish.words):
+        found.append(
+            lambda c: and_(*[folded(_text(c), word).contains(word, autoescape=True) for word in words])
+        )
+    return found
+
+
+def _text(c: Any) -> Any:
+    return c.actor + " " + cast(c.detail, Text)
 
 
 def _words(search: str) -> list[str]:

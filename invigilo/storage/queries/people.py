@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.accounts.model import Account, Institution, Role
 from invigilo.storage.queries.accounts import account_of
-from invigilo.storage.queries.listing import containing, is_row_id, page_of
+from invigilo.storage.queries.listing import containing, is_row_id, page_of, searched_page
 from invigilo.storage.tables import institutions, metadata, sessions, users
 
 NOT_IN_USE = {"activity"}
@@ -140,7 +140,10 @@ async def people_page(
     order = [by.desc() if is_descending else by]
     if sort != "username":
         order.append(users.c.username)
-    rows, total = await page_of(db, query, order=order, offset=offset, limit=limit)
+    if search:
+        rows, total = await searched_page(db, query, users.c.id, order=order, offset=offset, limit=limit)
+    else:
+        rows, total = await page_of(db, query, order=order, offset=offset, limit=limit)
     return [account_of(row) for row in rows], total
 
 
