@@ -11,6 +11,7 @@ from contextlib import aclosing
 
 import structlog
 
+from invigilo import fields
 from invigilo.accounts.model import Account, Kind, Right
 from invigilo.accounts.permissions import access, institution_of, require
 from invigilo.activity.service import record
@@ -113,7 +114,7 @@ class ServiceDefinitions:
         self, w: Work, institution_id: int, service: Service, wish: DefinitionWish, *, by: Account | None
     ) -> ServiceDefinition:
         """Raises Invalid with every problem of every field."""
-        taken = await queries.is_name_taken(w.db, institution_id, wish.name.strip(), but=None)
+        taken = await self.is_name_taken(w, institution_id, wish.name)
         problems, kept = self.checked(service, wish, stored=frozenset(), taken=taken)
         if problems:
             raise Invalid(*problems)
@@ -132,6 +133,12 @@ class ServiceDefinitions:
         assert made is not None
         await self._record(w, "service_created", made, by, service=service.value, secrets=sorted(secrets))
         return made
+
+    async def is_name_taken(self, w: Work, institution_id: int, name: str, *, but: int | None = None) -> bool:
+        """Whether another service of the institution has this name; one that cannot be a name at all is not taken."""
+        if fields.text("name", name) is not None:
+            return False
+        return await queries.is_name_taken(w.db, institution_id, name.strip(), but=but)
 
     def checked(
         self, service: Service, wish: DefinitionWish, *, stored: frozenset[str], taken: bool = False
@@ -170,7 +177,7 @@ class ServiceDefinitions:
         self, w: Work, before: ServiceDefinition, wish: DefinitionWish, by: Account
     ) -> ServiceDefinition:
         name = wish.name.strip()
-        taken = await queries.is_name_taken(w.db, before.institution_id, name, but=before.id)
+        taken = await self.is_name_taken(w, before.institution_id, name, but=before.id)
         stored = frozenset(before.secrets)
         problems, kept = self.checked(before.service, wish, stored=stored, taken=taken)
         if problems:

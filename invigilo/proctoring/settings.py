@@ -15,7 +15,7 @@ from invigilo.accounts.model import Account, Kind, Right
 from invigilo.accounts.permissions import access, access_exam, require, rights_in, rights_on
 from invigilo.activity.service import record
 from invigilo.clock import Clock
-from invigilo.errors import BadInput, Invalid, Refused
+from invigilo.errors import BadInput, Invalid, NotFound, Refused
 from invigilo.exams.directory import directory_changed
 from invigilo.exams.model import JoinBy, ProctoringSettings, Service
 from invigilo.proctoring import rules
@@ -119,10 +119,20 @@ class ProctoringSettingsService:
         )
 
     async def _holder(
-        self, w: Work, kind: HolderKind, holder_id: int, by: Account, right: Right, *, lock: bool = False
+        self,
+        w: Work,
+        kind: HolderKind,
+        holder_id: int,
+        by: Account | None,
+        right: Right,
+        *,
+        lock: bool = False,
     ) -> Holder:
         found = await queries.holder(w.db, kind, holder_id, lock=lock)
-        if kind is HolderKind.EXAM:
+        if by is None:
+            if found is None:
+                raise NotFound(f"There is no {kind.value} {holder_id}.")
+        elif kind is HolderKind.EXAM:
             access_exam(by, None if found is None else found.exam, right)
         else:
             access(by, Kind.TEMPLATE, found, right)
@@ -152,9 +162,7 @@ class ProctoringSettingsService:
             holder = await self._holder(w, kind, holder_id, by, Right.CHANGE, lock=True)
             use = await queries.room_use(w.db, holder.id) if kind is HolderKind.EXAM else RoomUse()
             rules.may_save(wish, holder, use)
-            taken = await service_queries.is_name_taken(
-                w.db, holder.institution_id, new.name.strip(), but=None
-            )
+            taken = await self._definitions.is_name_taken(w, holder.institution_id, new.name)
             problems, _ = self._definitions.checked(wish.service, new, stored=frozenset(), taken=taken)
             chosen = ServiceDefinition(
                 0, holder.institution_id, new.name, wish.service, {}, {}, is_proven=True
@@ -166,9 +174,9 @@ class ProctoringSettingsService:
             return await self._definitions.create_in(w, holder.institution_id, wish.service, new, by=by)
 
     async def save_in(
-        self, w: Work, kind: HolderKind, holder_id: int, wish: SettingsWish, *, by: Account
+        self, w: Work, kind: HolderKind, holder_id: int, wish: SettingsWish, *, by: Account | None
     ) -> Holder:
-        """As `save`; rooms that are to be closed are closed by the next sweep."""
+        """As `save`, for nobody or an operator too; rooms that are to be closed are closed by the next sweep."""
         holder = await self._holder(w, kind, holder_id, by, Right.CHANGE, lock=True)
         use = await queries.room_use(w.db, holder.id) if kind is HolderKind.EXAM else RoomUse()
         rules.may_save(wish, holder, use)
@@ -184,7 +192,7 @@ class ProctoringSettingsService:
         holder: Holder,
         wish: SettingsWish,
         definition: ServiceDefinition | None,
-        by: Account,
+        by: Account | None,
     ) -> Holder:
         settings = _kept(wish, definition, self._definitions.choices)
         accepted = self._acceptance(holder, wish, definition, by)
@@ -208,7 +216,7 @@ class ProctoringSettingsService:
         return after
 
     def _acceptance(
-        self, holder: Holder, wish: SettingsWish, definition: ServiceDefinition | None, by: Account
+        self, holder: Holder, wish: SettingsWish, definition: ServiceDefinition | None, by: Account | None
     ) -> tuple[datetime, str] | None:
         """Who says since when that an unproven service is used; nobody when it is off or proven."""
         if holder.kind is HolderKind.TEMPLATE or not wish.enabled:
@@ -218,7 +226,9 @@ class ProctoringSettingsService:
         at, who = holder.unproven_accepted_at, holder.unproven_accepted_by
         if rules.stays_on(wish, holder) and at is not None and who is not None:
             return at, who
-        return (self._clock.now(), by.username) if wish.accept_unproven else None
+        if not wish.accept_unproven:
+            return None
+        return self._clock.now(), "server" if by is None else by.username
 
     # --- resetting ---
 
@@ -255,7 +265,7 @@ class ProctoringSettingsService:
         return await self._definitions.begin_test(definition.id, by=by)
 
     async def _record(
-        self, w: Work, deed: str, holder: Holder, by: Account, detail: Mapping[str, Any]
+        self, w: Work, deed: str, holder: Holder, by: Account | None, detail: Mapping[str, Any]
     ) -> None:
         await record(
             w,

@@ -93,7 +93,7 @@ async def test_what_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(
     await page.get_by_role("radio", name="Jitsi Meet").check()
     await page.get_by_role("spinbutton").fill("0")
     await save(page)
-    await expect(page.locator("[id='jitsi.app_id-problem']")).to_have_text("Das wird gebraucht.")
+    await expect(page.locator("[id='jitsi.app_id-problem']")).to_have_text("Bitte ausfüllen.")
     await expect(page.locator("[id='collecting_room_size-problem']")).to_contain_text(
         "ganze Zahl von 1 bis 500"
     )

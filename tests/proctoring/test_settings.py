@@ -272,6 +272,27 @@ async def test_switching_off_with_open_rooms_is_asked_for_twice(desk: Office) ->
     assert await room_states(desk) == ["closed"]
 
 
+async def test_the_page_asks_before_it_closes_rooms_and_keeps_what_was_typed(desk: Office) -> None:
+    made, _ = await with_room(desk)
+    grace = await sign_in(desk.server, "grace")
+    path = f"/exams/{desk.exam_id}/proctoring"
+    page = (await grace.get(path, accept="text/html")).body.decode()
+    revision = page.partition('name="revision" value="')[2].partition('"')[0]
+    form = {"service": "jitsi", "size_limit": "limit", "collecting_room_size": "17", "revision": revision}
+    answer = await grace.post(path, form)
+    page = answer.body.decode()
+    assert answer.status == 409
+    assert 'name="close_rooms"' in page
+    assert 'value="17"' in page
+    assert f'value="{made["id"]}" data-proof="ok" selected' in page, "a locked field is not sent, and stays"
+    answer = await grace.post(path, form | {"close_rooms": "on"})
+    assert answer.status == 303, answer.body
+    settings = await desk.settings()
+    assert (settings["enabled"], settings["definition_id"]) == (False, made["id"])
+    assert settings["collecting_room_size"] == 17
+    assert desk.stand_in.rooms == {}
+
+
 async def test_rooms_made_after_switching_off_are_closed_by_the_clock(desk: Office) -> None:
     """A node that does not know yet that proctoring is off may still place somebody."""
     await with_room(desk)
@@ -293,7 +314,8 @@ async def test_untested_is_switched_on_only_by_saying_so(desk: Office) -> None:
     made = await desk.jitsi()
     wish: dict[str, Any] = {"enabled": True, "service": "jitsi", "definition_id": made["id"]}
     assert fields(await desk.save(**wish)) == {"accept_unproven": "unproven"}
-    stored = await desk.save(**wish | {"enabled": False})
+    off: dict[str, Any] = wish | {"enabled": False}
+    stored = await desk.save(**off)
     assert stored.status == 200, "untested may be saved, but not switched on"
     assert fields(await desk.save(enabled=True)) == {"accept_unproven": "unproven"}
     answer = await desk.save(enabled=True, accept_unproven=True)

@@ -23,7 +23,7 @@ from invigilo.proctoring.rules import LARGEST_ROOM
 from invigilo.proctoring.settings import SettingsView
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.frame import form_view, frame_of, go
-from invigilo.web.pages.service_views import kind_view, proof_view, shown_again, typed_values
+from invigilo.web.pages.service_views import kind_view, proof_view, said, shown_again, typed_values
 from invigilo.web.pages.views_proctoring import (
     ChoiceView,
     KindView,
@@ -61,7 +61,8 @@ async def reset(
         stuck = await site.proctoring.reset(exam_id, by=account)
     except Refused as error:
         view = await site.proctoring.look(EXAM, exam_id, account)
-        shown = form_view(site, _language(request, site, account), _stored(view.holder), error)
+        language = _language(request, site, account)
+        shown = form_view(site, language, _stored(view.holder), said(site, language, error))
         return _page(request, site, account, view, shown, status=409)
     return go(f"/exams/{exam_id}/proctoring", done="proctoring_stuck" if stuck else "proctoring_reset")
 
@@ -111,6 +112,8 @@ async def _save(
     wish, new = _wish(site, form, holder)
     typed = dict(shown_again(form, _kinds(site, "en")))
     typed["features"] = form.all("features")
+    if view.use.is_in_use:  # then what says which service it is was locked, and is not sent
+        typed |= {name: value for name, value in _stored(holder).items() if name.startswith("definition_")}
     try:
         form.check()
         if new is not None:
@@ -121,10 +124,11 @@ async def _save(
     except (NotFound, NotAllowed):
         raise
     except InvigiloError as error:
-        shown = form_view(site, _language(request, site, account), typed, _placed(error, wish.service))
         view = await site.proctoring.look(kind, holder_id, account)
         if isinstance(error, Refused) and error.code == CHANGED_MEANWHILE:
             typed["revision"] = view.holder.revision
+        language = _language(request, site, account)
+        shown = form_view(site, language, typed, _placed(said(site, language, error), wish.service))
         status = 409 if isinstance(error, Refused) else 400
         asks_rooms = isinstance(error, Refused) and error.code == "rooms_open"
         return _page(request, site, account, view, shown, status=status, asks_rooms=asks_rooms)
@@ -207,6 +211,7 @@ def _page(
         may_change=view.may_change,
         is_archived=holder.is_archived,
         enabled=holder.settings.enabled,
+        is_proven=view.is_proven,
         revision=holder.revision,
         sections=tuple(_section(site, frame.language, view, one) for one in _kinds(site, frame.language)),
         notices=_notices(view),

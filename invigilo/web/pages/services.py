@@ -22,7 +22,7 @@ from invigilo.storage.queries.services import SORTS
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.frame import form_view, frame_of, go
 from invigilo.web.lists import ListView, list_query
-from invigilo.web.pages.service_views import kind_view, proof_view, shown_again, typed_values
+from invigilo.web.pages.service_views import kind_view, proof_view, said, shown_again, typed_values
 from invigilo.web.pages.views_proctoring import ServicePage, ServiceRow, ServicesPage
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts, wants_json
 from invigilo.web.proof_view import step_view
@@ -136,7 +136,8 @@ async def delete(
         await site.services.delete(service_id, by=account)
     except Refused as error:
         values = {**found.values, "name": found.name, "revision": found.revision}
-        shown = form_view(site, site.renderer.language_of(request, account.language), values, error)
+        language = site.renderer.language_of(request, account.language)
+        shown = form_view(site, language, values, said(site, language, error))
         return await _definition_page(request, site, account, found, shown, status=409)
     return go("/services", done="deleted")
 
@@ -216,7 +217,7 @@ async def _back_to(
     if isinstance(error, Refused) and error.code == CHANGED_MEANWHILE:
         typed["revision"] = (await site.services.get(found.id, account)).revision
     status = 409 if isinstance(error, Refused) else 400
-    shown = form_view(site, language, typed, error)
+    shown = form_view(site, language, typed, said(site, language, error))
     return await _definition_page(request, site, account, found, shown, status=status)
 
 

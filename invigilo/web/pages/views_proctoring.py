@@ -130,6 +130,7 @@ class ProctoringPage:
     may_change: bool
     is_archived: bool
     enabled: bool
+    is_proven: bool
     revision: int
     sections: tuple[SectionView, ...]
     notices: tuple[NoticesView, ...]
