@@ -87,7 +87,9 @@ async def test_locks_and_problems_appear_as_one_types(context: BrowserContext, s
     await expect(link).to_have_value("")
 
 
-async def test_two_people_at_one_setting_both_see_both_values(context: BrowserContext, server: Server) -> None:
+async def test_two_people_at_one_setting_both_see_both_values(
+    context: BrowserContext, server: Server
+) -> None:
     page = await editor(context, server)
     await tab(page, "Exam")
     other = await second(context, page)

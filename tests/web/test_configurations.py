@@ -163,7 +163,9 @@ async def test_every_tab_shows_every_setting_of_the_catalogue_with_a_help_text(d
         for setting_id, row in values.editable().items():
             if row.tab:
                 assert f'data-setting="{setting_id}"' in shown, setting_id
-        assert re.findall(r'[>"]((?:setting|configuration|finding)\.[\w.]+)', shown) == [], "a text is missing"
+        assert re.findall(r'[>"]((?:setting|configuration|finding)\.[\w.]+)', shown) == [], (
+            "a text is missing"
+        )
 
 
 # --- without script ---
@@ -262,7 +264,12 @@ async def test_an_exported_file_has_the_config_key_that_is_shown_and_that_client
 
 async def test_a_file_for_use_without_server_has_its_start_address_and_another_key(desk: Desk) -> None:
     number = await desk.new()
-    wish = {"start_url": "https://lms.example.org/quiz", "purpose": "configure", "form": "plain", "version": "draft"}
+    wish = {
+        "start_url": "https://lms.example.org/quiz",
+        "purpose": "configure",
+        "form": "plain",
+        "version": "draft",
+    }
     answer = await desk.upload(f"/configurations/{number}/export", {}, **wish)
     settings = container.decode(answer.body).settings
     assert settings["startURL"] == "https://lms.example.org/quiz"
@@ -296,7 +303,13 @@ async def test_an_import_is_shown_before_it_is_kept(desk: Desk) -> None:
     shown = await desk.upload("/configurations/import", {"file": file}, password="grüezi")
     page = unescape(shown.body.decode())
     assert shown.status == 200
-    for said in ("unknownToAll", "sebMode", "allowQuit", "https://lms.example.org/quit", config_key(settings)):
+    for said in (
+        "unknownToAll",
+        "sebMode",
+        "allowQuit",
+        "https://lms.example.org/quit",
+        config_key(settings),
+    ):
         assert said in page, said
     sealed = re.search(r'name="sealed" value="([^"]*)"', page)
     assert sealed is not None
@@ -400,7 +413,9 @@ async def test_the_catalogue_is_there_for_programs(desk: Desk) -> None:
         ("POST", "/configurations/import", '{"file":"","key":"\\ud800","key_password":"\\ud800"}'),
     ],
 )  # fmt: skip
-async def test_odd_calls_are_answered_with_a_sentence(desk: Desk, method: str, path: str, body: str | None) -> None:
+async def test_odd_calls_are_answered_with_a_sentence(
+    desk: Desk, method: str, path: str, body: str | None
+) -> None:
     await desk.new()
     answer = await desk.call(method, path, body)
     assert answer.status in {200, 400, 404, 409}, answer.body
