@@ -404,11 +404,11 @@ find(".editor-side").addEventListener("keydown", (event) => {
 });
 document.addEventListener("click", (event) => {
   if (!event.target.closest(".editor-side")) closeSearch();
-  for (const pop of document.querySelectorAll(".pop[open]")) if (!pop.contains(event.target)) pop.open = false;
+  for (const pop of document.querySelectorAll(":is(.pop, .help)[open]")) if (!pop.contains(event.target)) pop.open = false;
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  for (const pop of document.querySelectorAll(".pop[open]")) {
+  for (const pop of document.querySelectorAll(":is(.pop, .help)[open]")) {
     pop.open = false;
     pop.querySelector("summary").focus();
   }
