@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -60,7 +60,7 @@ class Office:
         return await self.configurations.draft(made.id, self.grace)
 
     async def change(
-        self, made: Configuration, base: int, by: Account | None = None, **changes: object
+        self, made: Configuration, base: int, by: Account | None = None, /, **changes: object
     ) -> Draft:
         saved = await self.configurations.change(made.id, changes, base_revision=base, by=by or self.grace)
         return saved.draft
@@ -71,7 +71,7 @@ class Office:
 
 
 @asynccontextmanager
-async def open_office(url: str | None, tmp_path: Path) -> AsyncIterator[Office]:
+async def open_office(url: str | None, tmp_path: Path) -> AsyncGenerator[Office]:
     await set_up(tmp_path, url, TWO_INSTITUTIONS)
     storage = await open_storage(settings_for(tmp_path, url), clock=SystemClock())
     clock = SetClock(SystemClock().now())
@@ -379,8 +379,8 @@ async def test_what_is_typed_letter_by_letter_is_one_line_of_history(office: Off
 
 async def test_neither_history_nor_record_knows_a_password(office: Office) -> None:
     made = await office.new()
-    hidden = {"password": "correct horse"}
-    await office.change(made, 0, **{"hashedQuitPassword": hidden, "proxies.HTTPPassword": "battery"})
+    wish: dict[str, Any] = {"hashedQuitPassword": {"password": "correct horse"}}
+    await office.change(made, 0, **wish, **{"proxies.HTTPPassword": "battery"})
     held = (await office.draft(made)).values["hashedQuitPassword"]
     async with office.storage.reading() as w:
         written = str((await w.db.execute(select(configuration_changes))).all())

@@ -250,7 +250,7 @@ async function showAnew(ids) {
   for (const id of ids) {
     const there = settingOf(id);
     const now = fresh.getElementById(`s-${id}`);
-    if (there && now && !saver.changes.has(id)) there.replaceWith(document.adoptNode(now));
+    if (there && now && !saver.isSaving(id)) there.replaceWith(document.adoptNode(now));
   }
   refresh();
 }
@@ -404,11 +404,11 @@ find(".editor-side").addEventListener("keydown", (event) => {
 });
 document.addEventListener("click", (event) => {
   if (!event.target.closest(".editor-side")) closeSearch();
-  for (const pop of document.querySelectorAll(".pop[open]")) if (!pop.contains(event.target)) pop.open = false;
+  for (const pop of document.querySelectorAll(":is(.pop, .help)[open]")) if (!pop.contains(event.target)) pop.open = false;
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  for (const pop of document.querySelectorAll(".pop[open]")) {
+  for (const pop of document.querySelectorAll(":is(.pop, .help)[open]")) {
     pop.open = false;
     pop.querySelector("summary").focus();
   }
@@ -420,10 +420,11 @@ if (location.hash.startsWith("#s-")) jump("", decodeURIComponent(location.hash.s
 
 async function ask() {
   if (document.visibilityState === "visible" && saver.isQuiet) {
+    const asked = saver.revision;
     try {
-      const response = await fetch(`${address}/state?since=${saver.revision}&version=${version ?? 0}`, { headers: { accept: "application/json" } });
-      if (response.status === 200 && saver.isQuiet) {
-        const state = await response.json();
+      const response = await fetch(`${address}/state?since=${asked}&version=${version ?? 0}`, { headers: { accept: "application/json" } });
+      const state = response.status === 200 ? await response.json() : null;
+      if (state && saver.isQuiet && saver.revision === asked) {
         saver.revision = state.revision;
         apply(state);
       }

@@ -20,10 +20,16 @@ export class Saver {
     this.failures = 0;
     this.timer = 0;
     this.flying = null;
+    this.sent = null;
   }
 
   get isQuiet() {
     return this.changes.size === 0 && this.resets.size === 0 && this.flying === null;
+  }
+
+  /** Whether an edit of this setting is on its way. */
+  isSaving(id) {
+    return this.changes.has(id) || this.resets.has(id) || this.sent?.has(id) === true;
   }
 
   edit(id, value, { soon = false } = {}) {
@@ -65,6 +71,7 @@ export class Saver {
     if (this.flying === null && (this.changes.size || this.resets.size)) {
       this.flying = this.exchange().finally(() => {
         this.flying = null;
+        this.sent = null;
         if (this.failures) this.plan(AGAIN[Math.min(this.failures, AGAIN.length) - 1]);
         else if (this.changes.size || this.resets.size) this.plan(0);
         else this.say();
@@ -75,6 +82,7 @@ export class Saver {
 
   async exchange() {
     const sent = this.changes;
+    this.sent = sent;
     const reset = this.resets;
     this.changes = new Map();
     this.resets = new Set();

@@ -6,6 +6,7 @@ import { rowsOf } from "./editor_controls.js";
 export function act(button, { changed, say }) {
   const table = button.closest("[data-table]");
   const row = button.closest("[data-row]");
+  const setting = button.closest("[data-setting]"); // asked before the row, and the button with it, is gone
   if (!table) return false;
   if ("add" in button.dataset) add(table, say);
   else if ("removeRow" in button.dataset) remove(table, row, say);
@@ -13,7 +14,7 @@ export function act(button, { changed, say }) {
   else if ("down" in button.dataset) move(row, row.nextElementSibling, "after", button, say);
   else return false;
   count(table);
-  changed(button.closest("[data-setting]"));
+  changed(setting);
   return true;
 }
 
