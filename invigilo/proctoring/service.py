@@ -201,16 +201,18 @@ class Rooms:
         """Call a client in by instruction, if it is one that can and should be."""
         if not self._joins_natively(row, exam):
             return
+        candidate = self._directory.candidate(row.exam_id, row.user_session_id)
+        shown = monitoring_rules.display_name(
+            user_session_id=row.user_session_id,
+            account_name=row.device.account_name,
+            machine_name=row.device.machine_name,
+            address=row.device.address,
+        )
         guest = Guest(
             identity=str(row.id),
-            display_name=monitoring_rules.display_name(
-                user_session_id=row.user_session_id,
-                account_name=row.device.account_name,
-                machine_name=row.device.machine_name,
-                address=row.device.address,
-            ),
+            display_name=shown if candidate is None else candidate.name,
             is_proctor=False,
-            expires_at=to_ms(exam.ends_at + TICKET_GRACE),
+            expires_at=to_ms(exam.closes_at + TICKET_GRACE),
         )
         ticket = self._provider_of(exam).ticket(RoomHandle(room.name, room.subject), guest)
         if not isinstance(ticket, JitsiTicket):
@@ -455,6 +457,7 @@ class Rooms:
                 await queries.set_state(w.db, room.id, RoomState.CLOSING, attempts=0, retry_at=None)
             if rooms:
                 w.announce(ROOMS_CHANGED, exam_id)
+        self._stale.add(exam_id)  # a deleted exam took its rooms along without a word
         await self.finish_steps()
 
 

@@ -24,6 +24,9 @@ from litestar.types import Receive, Scope, Send
 
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.web.api import exam_templates as api_templates
+from invigilo.web.api import exams as api_exams
+from invigilo.web.api import rosters as api_rosters
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.pages import (
@@ -43,7 +46,12 @@ log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
 
-API_HANDLERS = [*api_tokens.handlers]
+API_HANDLERS = [
+    *api_tokens.handlers,
+    *api_exams.handlers,
+    *api_rosters.handlers,
+    *api_templates.handlers,
+]
 """Everything under `/api/v1`."""
 
 
