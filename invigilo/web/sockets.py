@@ -287,7 +287,7 @@ class Sockets:
             mine.outbox.put({"t": "placed", **place_message(live)})
             mine.told_place = place
         about = self._about(live)
-        if mine.told_about != about:
+        if mine.told_about is not None and mine.told_about != about:  # None: its welcome is under way
             mine.outbox.put({"t": "about", **about})
             mine.told_about = about
 

@@ -107,12 +107,10 @@ async def test_the_roster_names_people_wherever_they_are_seen(day: Day) -> None:
     seb = await day.server.ready()
     key = seb.created.json[0]["url"].rpartition("/e/")[2]
     async with socket_to(day.server, f"/e/{key}/socket") as page:
-        await page.send({"t": "hello", "tab": "a" * 16, "language": "en", "seb": None})
-        welcome = await page.receive()
-        assert (welcome["t"], welcome["ends_at"]) == ("welcome", to_ms(END))
+        await page.send("hello", tab="one")
+        assert (await page.until(t="welcome"))["ends_at"] == to_ms(END)
         assert (await seb.patch("seb_user_session_id=s1")).status == 200
-        while (message := await page.receive())["t"] != "about":
-            pass
+        message = await page.until(t="about")
         own_end = to_ms(END + timedelta(minutes=30))
         assert (message["candidate"], message["ends_at"]) == ("Zoë Müller", own_end)
     assert "Zoë Müller" in (await day.server.request("GET", f"/e/{key}")).body.decode()

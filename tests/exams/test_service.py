@@ -351,7 +351,12 @@ async def test_camera_keys_are_served_whatever_was_edited_and_listed_before(offi
 
 async def test_macos_is_never_told_to_join_by_itself(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """seb-client-api.md §8 Q20: native join is served per platform, each with its own Config Key."""
-    monkeypatch.setattr("invigilo.exams.rules.joins_natively", lambda one: one.join_by is JoinBy.NATIVE)
+
+    def joins_natively(proctoring: ProctoringSettings) -> bool:
+        """As with a service that has rooms for native clients; built-in rooms have none."""
+        return proctoring.join_by is JoinBy.NATIVE
+
+    monkeypatch.setattr("invigilo.exams.rules.joins_natively", joins_natively)
     exam = await office.proctor(await office.exam(), join_by=JoinBy.NATIVE)
     await office.app.directory.reload()
     files = {
