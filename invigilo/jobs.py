@@ -116,7 +116,7 @@ class Jobs:
         now = self.clock.now()
         for exam_id in self.rooms.exams_with_rooms():
             exam = self.directory.exams.get(exam_id)
-            if exam is not None and not (exam.is_running(now) and exam.proctoring.enabled):
+            if exam is None or not (exam.is_running(now) and exam.proctoring.enabled):
                 await self.rooms.close_rooms(exam_id)
                 await self.rooms.refresh()
 
@@ -147,7 +147,7 @@ class Jobs:
             if not live.state.is_open:
                 continue
             exam = self.directory.exams.get(live.exam_id or 0)
-            is_over = exam is not None and not exam.is_running(self.clock.now())
+            is_over = live.exam_id is not None and (exam is None or not exam.is_running(self.clock.now()))
             limit = ENDED_STALE if is_over else UNBOUND_STALE
             if (live.exam_id is None or is_over) and now - (live.last_ping or live.created_at) > limit:
                 stale.append(live.id)

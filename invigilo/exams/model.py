@@ -155,6 +155,8 @@ class Holdings:
     open_connections: int
     events: int
     rooms: int
+    open_rooms: int
+    """At the meeting service still: they are being closed."""
     candidates: int
 
 

@@ -81,9 +81,14 @@ def _may_reopen(exam: Exam, now: datetime) -> bool:
 
 
 def check_deed(exam: Exam, deed: Deed, now: datetime, holdings: Holdings | None = None) -> None:
-    """Raise Refused when it cannot be done now. Who deletes must know the `holdings`."""
+    """Raise Refused when it cannot be done now. Who archives or deletes must know the `holdings`."""
     if deed not in possible_deeds(exam, now):
         raise Refused(*_REFUSALS[deed])
+    if deed in {Deed.ARCHIVE, Deed.DELETE} and (holdings is None or holdings.open_rooms):
+        raise Refused(
+            "exam_has_rooms",
+            "The exam's rooms are still being closed at the meeting service. Try again in a moment.",
+        )
     if deed is Deed.DELETE and (holdings is None or holdings.open_connections):
         raise Refused(
             "exam_has_connections",

@@ -336,7 +336,8 @@ class Exams:
         now = self._clock.now()
         async with self._work() as w:
             exam = await self._locked(w, exam_id, by)
-            rules.check_deed(exam, deed, now)
+            held = await queries.holdings_of(w.db, exam.id) if deed is Deed.ARCHIVE else None
+            rules.check_deed(exam, deed, now, held)
             columns = _DEEDS[deed]
             changes = {name: to_ms(now) if is_set else None for name, is_set in columns.items()}
             await queries.update_exam(w.db, exam.id, **changes)

@@ -204,16 +204,18 @@ class Rooms:
         """Call a client in by instruction, if it is one that can and should be."""
         if not self._joins_natively(row, exam):
             return
+        candidate = self._directory.candidate(row.exam_id, row.user_session_id)
+        shown = monitoring_rules.display_name(
+            user_session_id=row.user_session_id,
+            account_name=row.device.account_name,
+            machine_name=row.device.machine_name,
+            address=row.device.address,
+        )
         guest = Guest(
             identity=str(row.id),
-            display_name=monitoring_rules.display_name(
-                user_session_id=row.user_session_id,
-                account_name=row.device.account_name,
-                machine_name=row.device.machine_name,
-                address=row.device.address,
-            ),
+            display_name=shown if candidate is None else candidate.name,
             is_proctor=False,
-            expires_at=to_ms(exam.ends_at + TICKET_GRACE),
+            expires_at=to_ms(exam.closes_at + TICKET_GRACE),
         )
         ticket = self._provider_of(exam).ticket(RoomHandle(room.name, room.subject), guest)
         if not isinstance(ticket, JitsiTicket):
@@ -453,6 +455,7 @@ class Rooms:
         """The exam is over or no longer proctored: everybody leaves, every room is closed at the service."""
         async with self._work() as w:
             await self.close_rooms_in(w, exam_id)
+        self._stale.add(exam_id)  # a deleted exam took its rooms along without a word
         await self.finish_steps()
 
     async def close_rooms_in(self, w: Work, exam_id: int) -> None:

@@ -53,6 +53,7 @@ class CandidateSocket:
     tab: str
     outbox: Outbox = field(default_factory=Outbox)
     told_place: tuple[Any, ...] | None = None
+    told_about: dict[str, Any] | None = None
     """The place its page was told last."""
     successor: str | None = None
     """The tab whose socket took this one's place, here or at another node."""

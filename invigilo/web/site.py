@@ -26,9 +26,12 @@ from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refus
 from invigilo.web.api import activity as api_activity
 from invigilo.web.api import configurations as api_configurations
 from invigilo.web.api import connections as api_connections
+from invigilo.web.api import exam_templates as api_exam_templates
+from invigilo.web.api import exams as api_exams
 from invigilo.web.api import institutions as api_institutions
 from invigilo.web.api import people as api_people
 from invigilo.web.api import proctoring as api_proctoring
+from invigilo.web.api import rosters as api_rosters
 from invigilo.web.api import services as api_services
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
@@ -64,9 +67,12 @@ API_HANDLERS = [
     *api_activity.handlers,
     *api_configurations.handlers,
     *api_connections.handlers,
+    *api_exam_templates.handlers,
+    *api_exams.handlers,
     *api_institutions.handlers,
     *api_people.handlers,
     *api_proctoring.handlers,
+    *api_rosters.handlers,
     *api_services.handlers,
     *api_tokens.handlers,
 ]

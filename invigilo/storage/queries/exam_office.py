@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Select,
     and_,
     case,
     cast,
@@ -109,7 +108,7 @@ async def exam_page(
 ) -> tuple[list[ExamLine], int]:
     """One page of the list; without a state asked for, archived exams are left out."""
     state_now = state_column(now)
-    query: Select[*tuple[Any, ...]] = select(
+    columns = (
         exams.c.id,
         exams.c.institution_id,
         exams.c.name,
@@ -117,8 +116,8 @@ async def exam_page(
         exams.c.ends_at,
         exams.c.time_zone,
         exams.c.proctoring_enabled,
-        state_now.label("state"),
     )
+    query = select(*columns).add_columns(state_now.label("state"))
     if institution_id is not None:
         query = query.where(exams.c.institution_id == institution_id)
     if supporter_id is not None:
@@ -244,6 +243,7 @@ async def holdings_of(db: AsyncConnection, exam_id: int) -> Holdings:
         open_connections=await count(and_(mine, client_connections.c.state.in_(OPEN_STATES))),
         events=await count(client_events.c.connection_id.in_(ids)),
         rooms=await count(rooms.c.exam_id == exam_id),
+        open_rooms=await count(and_(rooms.c.exam_id == exam_id, rooms.c.state != "closed")),
         candidates=await count(candidates.c.exam_id == exam_id),
     )
 

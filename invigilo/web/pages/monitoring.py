@@ -187,7 +187,7 @@ async def connection(
         exam_id=exam.id,
         exam_name=exam.name,
         connection_id=live.id,
-        name=name_of(live),
+        name=name_of(live, site.directory.candidate(exam.id, live.user_session_id)),
         row=row,
         data={
             "view": "connection",

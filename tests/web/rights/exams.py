@@ -28,6 +28,7 @@ TEMPLATE_LOOKERS = rule(ok=["grace", "ines", "aude"], refused=["ada", "bea"], hi
 TEMPLATE_CHANGERS = rule(ok=["grace", "ines"], refused=["ada", "bea", "aude"], hidden=["root", *OTHERS])
 
 DEEDS = ["end", "test-run", "stop-test-run", "reopen", "archive", "take-back"]
+API = "/api/v1"
 EXAM = "/exams/{exam_id}"
 ROSTER = EXAM + "/roster"
 LINE = ROSTER + "/{candidate_id}"
@@ -62,6 +63,42 @@ RULES = {
     ("GET", TEMPLATE): TEMPLATE_LOOKERS,
     ("POST", TEMPLATE): TEMPLATE_CHANGERS,
     ("POST", TEMPLATE + "/delete"): TEMPLATE_CHANGERS,
+    ("GET", API + "/exams"): rule(ok=SIGNED_IN),
+    ("POST", API + "/exams"): MAKERS,
+    ("GET", API + EXAM): LOOKERS,
+    ("PATCH", API + EXAM): CHANGERS,
+    ("DELETE", API + EXAM): CHANGERS,
+    ("GET", API + EXAM + "/deletion"): CHANGERS,
+    ("POST", API + EXAM + "/copy"): CHANGERS,
+    ("POST", API + EXAM + "/use-version"): CHANGERS,
+    ("POST", API + EXAM + "/quit-password"): WATCHERS,
+    ("GET", API + EXAM + "/readiness"): LOOKERS,
+    ("GET", API + EXAM + "/settings-changes"): LOOKERS,
+    **{("POST", f"{API}{EXAM}/{deed}"): CHANGERS for deed in DEEDS},
+    ("GET", API + ROSTER): WATCHERS,
+    ("GET", API + ROSTER + ".csv"): WATCHERS,
+    ("PUT", API + ROSTER): CHANGERS,
+    ("POST", API + ROSTER): CHANGERS,
+    ("GET", API + LINE): CHANGERS,
+    ("PATCH", API + LINE): CHANGERS,
+    ("DELETE", API + LINE): CHANGERS,
+    ("GET", API + "/templates"): TEMPLATE_LIST,
+    ("POST", API + "/templates"): TEMPLATE_MAKERS,
+    ("GET", API + TEMPLATE): TEMPLATE_LOOKERS,
+    ("PATCH", API + TEMPLATE): TEMPLATE_CHANGERS,
+    ("DELETE", API + TEMPLATE): TEMPLATE_CHANGERS,
+}
+_TIME = {"starts_at": "2030-01-01T08:00:00Z", "ends_at": "2030-01-01T10:00:00Z"}
+BODIES = {
+    ("POST", API + "/exams"): {"name": "x", "url": "https://lms.example.org/", **_TIME},
+    ("PATCH", API + EXAM): {},
+    ("POST", API + EXAM + "/copy"): {"name": "y", "starts_at": "2030-01-01T08:00:00Z"},
+    ("POST", API + EXAM + "/use-version"): {"version": 1},
+    ("PUT", API + ROSTER): {"candidates": []},
+    ("POST", API + ROSTER): {"user_id": "u", "name": "n"},
+    ("PATCH", API + LINE): {},
+    ("POST", API + "/templates"): {"name": "x"},
+    ("PATCH", API + TEMPLATE): {},
 }
 
 

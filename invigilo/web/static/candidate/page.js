@@ -4,6 +4,7 @@ import { Check } from "./check.js";
 import { Devices, isSeb } from "./camera.js";
 import { ExamWindow } from "./exam_window.js";
 import { Level } from "./level.js";
+import { showOwnEnd } from "./own_end.js";
 import { Peers } from "./peers.js";
 import { Socket } from "./socket.js";
 import { States } from "./states.js";
@@ -33,6 +34,7 @@ const stills = new Stills(devices, ownPicture, socket);
 
 const heard = new Map(Object.entries({
   welcome(message) {
+    about(message);
     states.watchers(message.watchers);
     peers.setVideo(message.video);
     peers.setWatchers(message.watchers);
@@ -44,6 +46,7 @@ const heard = new Map(Object.entries({
     check.lookForPath(message.ice_servers);
   },
   placed: place,
+  about,
   watch: (message) => peers.watch(message.peer, message.ice_servers),
   unwatch: (message) => peers.unwatch(message.peer),
   signal: (message) => peers.signal(message),
@@ -53,6 +56,11 @@ const heard = new Map(Object.entries({
     peers.setWatchers(message.count);
   },
 }));
+
+function about(message) {
+  find("candidate").textContent = message.candidate;
+  showOwnEnd(find("own-end"), message.ends_at, message.time_zone);
+}
 
 function place(message) {
   states.place(message.room);
