@@ -234,7 +234,7 @@ class SettingAnswer(msgspec.Struct, frozen=True):
     minimum: float | None
     maximum: float | None
     tab: str
-    """"" : not shown in the editor, but exported."""
+    """Empty: not shown in the editor, but exported."""
     label: str
     depends_on: str
     windows: str

@@ -17,10 +17,10 @@ from invigilo.accounts.permissions import require
 from invigilo.configurations import files
 from invigilo.configurations.files import ExportForm, ExportPurpose, ExportWish, Opened
 from invigilo.configurations.model import Configuration, ConfigurationWish
-from invigilo.errors import BadInput, InvigiloError, Refused
+from invigilo.errors import BadInput, Invalid, InvigiloError, Problem, Refused
 from invigilo.sebconfig import container, values
 from invigilo.sebconfig.config_key import config_key
-from invigilo.sebconfig.errors import NoPrivateKey, PasswordNeeded, WrongPassword
+from invigilo.sebconfig.errors import DamagedFile, NoPrivateKey, NotASebFile, PasswordNeeded, WrongPassword
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.frame import form_values, form_view, frame_of, go
 from invigilo.web.pages.configuration_history import DRAFT, difference_lines, version_number
@@ -69,11 +69,17 @@ async def read_import(request: AnyRequest, site: SiteParts, account: SignedIn) -
 
 
 def _of_file(error: BadInput) -> BadInput:
-    """Problems with a file stand at the field that mends them."""
-    if isinstance(error, PasswordNeeded | WrongPassword):
-        return BadInput(error.message, field="password")
+    """What is wrong with a file, at the field that mends it, with a code for its German sentence."""
+    if isinstance(error, PasswordNeeded):
+        return Invalid(Problem("password", "seb_password_needed", error.message))
+    if isinstance(error, WrongPassword):
+        return Invalid(Problem("password", "seb_wrong_password", error.message))
     if isinstance(error, NoPrivateKey):
-        return BadInput(error.message, field="key")
+        return Invalid(Problem("key", "seb_no_private_key", error.message))
+    if isinstance(error, NotASebFile):
+        return Invalid(Problem("file", "not_a_seb_file", error.message))
+    if isinstance(error, DamagedFile):
+        return Invalid(Problem("file", "seb_damaged", error.message))
     return error if error.field else BadInput(error.message, field="file")
 
 
