@@ -27,7 +27,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 async def signed_in(browser: Browser, server: Server, username: str = "grace") -> Page:
-    context = await browser.new_context(locale="en")
+    context = await browser.new_context(locale="en", viewport={"width": 1440, "height": 900})
     page = await context.new_page()
     await page.goto(f"{server.url}/login")
     await page.get_by_label("User name").fill(username)

@@ -255,7 +255,7 @@ async def test_an_exported_file_has_the_config_key_that_is_shown_and_that_client
         exam_id = exam_called(desk.server, "Biology")
         async with desk.server.app.work() as w:
             await w.db.execute(update(exams).where(exams.c.id == exam_id).values(settings=file))
-        desk.server.app._settings_files.clear()
+        desk.server.app.served_files._files.clear()
         wire = await desk.server.connect()
         served = (await wire.configuration(str(exam_id))).body
         assert config_key(container.decode(served).settings) == shown
