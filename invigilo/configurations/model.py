@@ -55,6 +55,11 @@ class Draft:
     published: dict[str, Any] | None = field(repr=False)
     """The values of the newest version."""
 
+    @property
+    def has_changes(self) -> bool:
+        """The draft differs from the newest version; always, while there is none."""
+        return self.values != self.published
+
 
 @dataclass(frozen=True, slots=True)
 class Version:

@@ -288,6 +288,14 @@ class Configurations:
             changed = {rules.setting_of(one.path) for one in values.differences(draft.values, wished)}
             return Saved(saved, frozenset(changed), tuple(touched.values()))
 
+    async def change_in(
+        self, w: Work, configuration_id: int, changes: Mapping[str, object], *, by: Account | None
+    ) -> Draft:
+        """Edit the draft as it stands, whoever edited it before. Raises BadInput with the setting."""
+        configuration = await self.get_in(w, configuration_id, by, Right.CHANGE, for_update=True)
+        draft = await self.draft_in(w, configuration)
+        return await self._store(w, draft, rules.apply(draft.values, changes, ()), by)
+
     async def replace(
         self, configuration_id: int, wished: Mapping[str, Any], *, base_revision: int, by: Account
     ) -> Saved:

@@ -12,10 +12,14 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.accounts import passwords
+from invigilo.accounts.model import Right
 from invigilo.activity.service import record
 from invigilo.clock import Clock, to_ms
+from invigilo.configurations.model import ConfigurationWish, Draft
+from invigilo.configurations.service import Configurations
 from invigilo.declared.reading import (
     NO_LIMIT,
+    DeclaredConfiguration,
     DeclaredConnection,
     DeclaredExam,
     DeclaredInstitution,
@@ -23,15 +27,21 @@ from invigilo.declared.reading import (
     read_declared,
     read_file,
 )
-from invigilo.errors import BadInput
+from invigilo.errors import BadInput, Refused
 from invigilo.exams.directory import directory_changed
 from invigilo.exams.model import JoinBy, Service
-from invigilo.sebconfig.config_key import config_key
-from invigilo.sebconfig.exam_settings import exam_settings, exam_settings_bytes
+from invigilo.exams.service import Exams
 from invigilo.secrets_box import SecretBox
 from invigilo.storage.opening import Storage
 from invigilo.storage.queries.accounts import end_sessions_of
-from invigilo.storage.tables import connection_configurations, exam_supporters, exams, institutions, users
+from invigilo.storage.tables import (
+    connection_configurations,
+    exam_configurations,
+    exam_supporters,
+    exams,
+    institutions,
+    users,
+)
 from invigilo.storage.work import Work
 
 
@@ -73,7 +83,7 @@ async def apply_text(text: str, storage: Storage, clock: Clock) -> Report:
     declared = read_declared(text)
     report = Report()
     async with storage.work() as w:
-        applier = _Applier(w, storage.box, clock, report)
+        applier = _Applier(w, storage, clock, report)
         for user in declared.users:
             await applier.user(user, None)
         for institution in declared.institutions:
@@ -87,12 +97,15 @@ async def apply_file(path: Path, storage: Storage, clock: Clock) -> Report:
 
 
 class _Applier:
-    def __init__(self, w: Work, box: SecretBox, clock: Clock, report: Report) -> None:
+    def __init__(self, w: Work, storage: Storage, clock: Clock, report: Report) -> None:
         self._w = w
         self._db: AsyncConnection = w.db
-        self._box = box
+        self._box: SecretBox = storage.box
         self._clock = clock
         self._report = report
+        self._exams = Exams(work=storage.work, reading=storage.reading, box=storage.box, clock=clock)
+        self._configurations = Configurations(work=storage.work, reading=storage.reading, clock=clock)
+        self._configurations.when_published = self._exams.configuration_published
 
     async def institution(self, wish: DeclaredInstitution) -> None:
         row = (
@@ -107,6 +120,8 @@ class _Applier:
             self._report.unchanged += 1
         for user in wish.users:
             await self.user(user, institution_id)
+        for configuration in wish.configurations:
+            await self._configuration(configuration, institution_id)
         for exam in wish.exams:
             await self._exam(exam, institution_id)
         for connection in wish.connections:
@@ -141,8 +156,70 @@ class _Applier:
             await end_sessions_of(self._db, row.id)
         await self._change(users, row.id, values, institution_id, "user", wish.username, details)
 
+    async def _configuration(self, wish: DeclaredConfiguration, institution_id: int) -> None:
+        """Made, edited and published through the editor's own rules. A draft somebody else has open is not published."""
+        row = await self._configuration_called(wish.name, institution_id)
+        about = ConfigurationWish(wish.name, wish.description or "", is_template=bool(wish.is_template))
+        if row is None:
+            made = await self._configurations.create_in(
+                self._w, about, by=None, institution_id=institution_id
+            )
+            configuration_id, is_open = made.id, False
+            self._report.changes.append(Change("configuration", wish.name, "created"))
+        else:
+            configuration_id = row.id
+            is_open = (await self._draft(configuration_id)).has_changes
+        try:
+            draft = await self._configurations.change_in(self._w, configuration_id, wish.settings, by=None)
+            details = [] if row is None else await self._described(row, wish)
+            if draft.has_changes and not is_open:
+                version = await self._configurations.publish_in(self._w, draft.configuration, by=None)
+                details.append(f"version {version.number}")
+        except (BadInput, Refused) as error:
+            field = getattr(error, "field", None)
+            at = f".settings.{field}" if field else ""
+            raise BadInput(f"{wish.place}{at}: {error.message}") from error
+        if draft.has_changes and is_open:
+            details.append(
+                "left as a draft, because its draft was not published before; publish it in the editor"
+            )
+        if row is not None and details:
+            self._report.changes.append(Change("configuration", wish.name, "changed", tuple(details)))
+        elif row is not None:
+            self._report.unchanged += 1
+
+    async def _draft(self, configuration_id: int) -> Draft:
+        found = await self._configurations.get_in(self._w, configuration_id, None, Right.SEE)
+        return await self._configurations.draft_in(self._w, found)
+
+    async def _described(self, row: Any, wish: DeclaredConfiguration) -> list[str]:
+        said = _said(description=wish.description, is_template=wish.is_template)
+        details = _differences(row, said)
+        if details:
+            table = exam_configurations
+            await self._db.execute(update(table).where(table.c.id == row.id).values(**said))
+        return details
+
+    async def _configuration_called(self, name: str, institution_id: int) -> Any:
+        table = exam_configurations
+        query = select(table).where(table.c.institution_id == institution_id, table.c.name == name)
+        return (await self._db.execute(query)).one_or_none()
+
+    async def _assigned(self, wish: DeclaredExam, institution_id: int) -> dict[str, Any]:
+        """The columns of an exam that name its configuration, if the file says one."""
+        if wish.configuration is None:
+            return {}
+        row = await self._configuration_called(wish.configuration, institution_id)
+        if row is None or row.is_template or row.published_version is None:
+            raise BadInput(
+                f"{wish.place}.configuration: there is no published configuration {wish.configuration!r} in this"
+                " institution. Declare it as [[institution.configuration]], or publish it in the editor."
+            )
+        return {"configuration_id": row.id}
+
     async def _exam(self, wish: DeclaredExam, institution_id: int) -> None:
         values = {k: _stored(v) for k, v in wish.values.items()}
+        values |= await self._assigned(wish, institution_id)
         query = select(
             *[c for c in exams.c if c.name != "settings"], exams.c.settings.is_(None).label("lacks_settings")
         )
@@ -155,20 +232,41 @@ class _Applier:
                 "salt": secrets.token_hex(8),
                 "created_at": self._clock.now_ms(),
             }
-            values |= _settings_file()
+            if wish.quit_password is not None:
+                values["quit_password_encrypted"] = self._box.encrypt(wish.quit_password)
             exam_id = int(
                 (await self._db.execute(insert(exams).values(**values).returning(exams.c.id))).scalar_one()
             )
             await self._supporters(exam_id, institution_id, wish)
+            await self._follow_configuration(exam_id)
             await self._note(institution_id, "exam", values["name"], "created", exam_id=exam_id)
             return
         details = _differences(row, values)
-        if row.lacks_settings:
-            values |= _settings_file()
+        sealed = row.quit_password_encrypted
+        if wish.quit_password is not None and (
+            sealed is None or self._box.decrypt(sealed) != wish.quit_password
+        ):
+            values["quit_password_encrypted"] = self._box.encrypt(wish.quit_password)
+            details.append("quit password")
         details += await self._supporters(row.id, institution_id, wish)
         await self._change(
             exams, row.id, values, institution_id, "exam", values["name"], details, exam_id=row.id
         )
+        if values.get("configuration_id", row.configuration_id) != row.configuration_id:
+            await self._follow_configuration(row.id)
+        elif details or row.lacks_settings:
+            await self._exams.proctoring_changed(self._w, row.id)
+
+    async def _follow_configuration(self, exam_id: int) -> None:
+        """An exam that was assigned another configuration gets its newest version, and clients what follows from it."""
+        table = exam_configurations
+        newest = (
+            select(table.c.published_version).where(table.c.id == exams.c.configuration_id).scalar_subquery()
+        )
+        await self._db.execute(
+            update(exams).where(exams.c.id == exam_id).values(configuration_version=newest)
+        )
+        await self._exams.proctoring_changed(self._w, exam_id)
 
     async def _supporters(self, exam_id: int, institution_id: int, wish: DeclaredExam) -> list[str]:
         query = select(users.c.id, users.c.username).where(users.c.institution_id == institution_id)
@@ -236,7 +334,8 @@ class _Applier:
         if not details:
             self._report.unchanged += 1
             return
-        await self._db.execute(update(table).where(table.c.id == row_id).values(**values))
+        query = update(table).where(table.c.id == row_id)
+        await self._db.execute(query.values(**values, revision=table.c.revision + 1))
         await self._note(institution_id, kind, name, "changed", details=tuple(details), exam_id=exam_id)
 
     async def _note(
@@ -261,11 +360,6 @@ class _Applier:
         )
 
 
-def _settings_file() -> dict[str, Any]:
-    made = exam_settings()
-    return {"settings": exam_settings_bytes(made), "config_key": config_key(made)}
-
-
 def _said(**values: Any) -> dict[str, Any]:
     """Only what the file mentions: the rest stays as it is, or as new things are."""
     return {name: value for name, value in values.items() if value is not None}
@@ -287,7 +381,13 @@ _SHOWN = {
     "ping_interval_ms": "ping interval",
     "join_by": "join by",
     "browser_exam_key": "Browser Exam Key",
+    "configuration_id": "configuration",
+    "is_template": "template",
 }
+
+
+_UNSHOWN = {"starts_at", "ends_at", "browser_exam_key", "configuration_id", "description", "features"}
+"""What says nothing to people as it is stored, or is long: named without its values."""
 
 
 def _differences(row: Any, values: dict[str, Any]) -> list[str]:
@@ -298,7 +398,7 @@ def _differences(row: Any, values: dict[str, Any]) -> list[str]:
         if before == value:
             continue
         shown = _SHOWN.get(name, name)
-        is_plain = name not in {"starts_at", "ends_at", "browser_exam_key"}
+        is_plain = name not in _UNSHOWN
         found.append(f"{shown} {_say(before)} → {_say(value)}" if is_plain else shown)
     return found
 

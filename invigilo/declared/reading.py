@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+from invigilo import fields
 from invigilo.accounts import passwords, rules
 from invigilo.accounts.model import Role
 from invigilo.errors import BadInput
-from invigilo.exams.model import JoinBy, Service
+from invigilo.exams.model import JoinBy, ProctoringFeature, Service
+from invigilo.proctoring.rules import LARGEST_ROOM
 
 NO_LIMIT = "no limit"
-LARGEST_ROOM = 500
 OTHER_SERVICES = ("jitsi", "jaas", "zoom")
 
 
@@ -196,10 +197,22 @@ class DeclaredUser:
 
 
 @dataclass(slots=True)
+class DeclaredConfiguration:
+    place: str
+    name: str
+    description: str | None
+    is_template: bool | None
+    settings: dict[str, Any]
+    """By setting, as an edit in the editor says it; those not named stay as they are."""
+
+
+@dataclass(slots=True)
 class DeclaredExam:
     place: str
     values: dict[str, Any]
     supporters: list[str] | None
+    configuration: str | None
+    quit_password: str | None
     if_new: dict[str, Any] = field(default_factory=dict[str, Any])
     """What a new exam gets where the file says nothing."""
 
@@ -217,6 +230,7 @@ class DeclaredConnection:
 class DeclaredInstitution:
     name: str
     users: list[DeclaredUser]
+    configurations: list[DeclaredConfiguration]
     exams: list[DeclaredExam]
     connections: list[DeclaredConnection]
 
@@ -268,6 +282,7 @@ def _read_institution(table: _Table) -> DeclaredInstitution:
     found = DeclaredInstitution(
         name=table.get("name", _text()),
         users=[_read_user(one, None) for one in table.tables("user")],
+        configurations=[_read_configuration(one) for one in table.tables("configuration")],
         exams=[_read_exam(one) for one in table.tables("exam")],
         connections=[_read_connection(one) for one in table.tables("connection")],
     )
@@ -310,6 +325,38 @@ def _password_for(username: str) -> Callable[[Any], str]:
     return read
 
 
+def _read_configuration(table: _Table) -> DeclaredConfiguration:
+    found = DeclaredConfiguration(
+        place=table.place,
+        name=table.get("name", _text()),
+        description=table.get("description", _text(fields.TEXT_LONGEST), None),
+        is_template=table.get("template", _flag, None),
+        settings=table.get("settings", _settings, {}) or {},
+    )
+    table.done()
+    return found
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("a table of settings is needed.")  # noqa: TRY004
+    return cast("dict[str, Any]", value)
+
+
+def _features(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError("a list of features is needed.")  # noqa: TRY004
+    return sorted({_word(ProctoringFeature)(one).value for one in cast("list[Any]", value)})
+
+
+def _time_zone(value: Any) -> str:
+    name = _text()(value)
+    problem = fields.time_zone("time_zone", name)
+    if problem is not None:
+        raise ValueError(problem.message)
+    return name
+
+
 def _read_exam(table: _Table) -> DeclaredExam:
     values = {
         "name": table.get("name", _text()),
@@ -317,8 +364,12 @@ def _read_exam(table: _Table) -> DeclaredExam:
         "ends_at": table.get("end", _moment),
         "url": table.get("url", _url),
         "browser_exam_key": table.get("browser_exam_key", _hex64, UNSAID),
+        "description": table.get("description", _text(fields.TEXT_LONGEST), UNSAID),
+        "time_zone": table.get("time_zone", _time_zone, UNSAID),
     }
     supporters = table.get("supporters", _names, None)
+    configuration = table.get("configuration", _text(), None)
+    quit_password = table.get("quit_password", _password, None)
     proctoring = table.table("proctoring")
     if_new: dict[str, Any] = {}
     if proctoring is not None:
@@ -328,13 +379,14 @@ def _read_exam(table: _Table) -> DeclaredExam:
             "service": proctoring.get("service", _service, UNSAID),
             "collecting_room_size": proctoring.get("collecting_room_size", _room_size, UNSAID),
             "join_by": proctoring.get("join_by", _word(JoinBy), UNSAID),
+            "features": proctoring.get("features", _features, UNSAID),
         }
         proctoring.done()
     if values["starts_at"] and values["ends_at"] and values["ends_at"] <= values["starts_at"]:
         table.get("end", _refuse("the end must be later than the start."), None)
     table.done()
     said = {name: value for name, value in values.items() if value is not UNSAID}
-    return DeclaredExam(table.place, said, supporters, if_new)
+    return DeclaredExam(table.place, said, supporters, configuration, quit_password, if_new)
 
 
 def _refuse(message: str) -> Callable[[Any], Any]:
@@ -380,6 +432,10 @@ def _check_names(declared: Declared, mistakes: _Mistakes) -> None:
         ("user names", people),
         ("client ids", clients),
         *((f"exam names in {i.name!r}", [e.values["name"] for e in i.exams]) for i in declared.institutions),
+        *(
+            (f"configuration names in {i.name!r}", [c.name for c in i.configurations])
+            for i in declared.institutions
+        ),
     ]
     for what, names in groups:
         for name in sorted({n for n in names if n is not None and names.count(n) > 1}):

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
@@ -37,14 +37,10 @@ from invigilo.exams.model import (
 from invigilo.exams.rules import Deed
 from invigilo.sebconfig.exam_settings import KeyChange, Platform
 from invigilo.sebconfig.values import Values
+from invigilo.secrets_box import SecretBox
 from invigilo.storage.queries import exam_office as queries
 from invigilo.storage.queries import exams as exam_queries
 from invigilo.storage.work import Work, WorkFactory
-
-
-class _Box(Protocol):
-    def encrypt(self, clear: str) -> str: ...
-    def decrypt(self, sealed: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ class Overview:
 class Exams:
     """The exam office's deeds."""
 
-    def __init__(self, *, work: WorkFactory, reading: WorkFactory, box: _Box, clock: Clock) -> None:
+    def __init__(self, *, work: WorkFactory, reading: WorkFactory, box: SecretBox, clock: Clock) -> None:
         self._work = work
         self._reading = reading
         self._box = box

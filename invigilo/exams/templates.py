@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
@@ -16,21 +16,17 @@ from invigilo.errors import CHANGED_MEANWHILE, Invalid, NotFound, Problem, Refus
 from invigilo.exams import rules
 from invigilo.exams.model import ConfigurationChoice, ProctoringSettings, Supporter, Template, TemplateWish
 from invigilo.exams.service import Offers, proctoring_columns
+from invigilo.secrets_box import SecretBox
 from invigilo.storage.queries import exam_office as queries
 from invigilo.storage.work import Work, WorkFactory
 
 T = TypeVar("T")
 
 
-class _Box(Protocol):
-    def encrypt(self, clear: str) -> str: ...
-    def decrypt(self, sealed: str) -> str: ...
-
-
 class Templates:
     """Of an institution, for its administrators."""
 
-    def __init__(self, *, work: WorkFactory, reading: WorkFactory, box: _Box, clock: Clock) -> None:
+    def __init__(self, *, work: WorkFactory, reading: WorkFactory, box: SecretBox, clock: Clock) -> None:
         self._work = work
         self._reading = reading
         self._box = box

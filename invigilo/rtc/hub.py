@@ -53,8 +53,9 @@ class CandidateSocket:
     tab: str
     outbox: Outbox = field(default_factory=Outbox)
     told_place: tuple[Any, ...] | None = None
-    told_about: dict[str, Any] | None = None
     """The place its page was told last."""
+    told_about: dict[str, Any] | None = None
+    """What its page was told last of its candidate: name, own end."""
     successor: str | None = None
     """The tab whose socket took this one's place, here or at another node."""
     confirming: int = 0

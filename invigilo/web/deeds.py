@@ -7,10 +7,11 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from litestar.response import Stream
 
+from invigilo import fields
 from invigilo.accounts.model import Account
 from invigilo.accounts.permissions import institution_of
 from invigilo.activity.reading import ActivityWish, Deed
@@ -100,7 +101,7 @@ def _plain(value: Any) -> str:
 def zone_of(*names: str | None) -> ZoneInfo:
     """The first of these that is a time zone; UTC when none is."""
     for name in names:
-        if name and name in available_timezones():
+        if name and name in fields.time_zones():
             return ZoneInfo(name)
     return ZoneInfo("UTC")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from invigilo import fields
 from invigilo.clock import to_ms
 
 
@@ -29,6 +30,7 @@ def moment_of(at: datetime, zone: str) -> Moment:
 
 @cache
 def zone_names() -> tuple[str, ...]:
-    """For choosing one: UTC first, then places by name; the historical short names are left out."""
-    places = sorted(one for one in available_timezones() if "/" in one and not one.startswith("Etc/"))
-    return ("UTC", *places)
+    """For choosing one: UTC first, then places by name; older names of the same places are left out."""
+    older = ("Etc/", "posix/", "right/", "SystemV/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/")
+    places = (one for one in fields.time_zones() if "/" in one and not one.startswith(older))
+    return ("UTC", *sorted(places))

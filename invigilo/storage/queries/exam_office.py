@@ -29,14 +29,10 @@ from invigilo.exams.model import (
     ExamLine,
     ExamState,
     Holdings,
-    JoinBy,
-    ProctoringFeature,
-    ProctoringSettings,
-    Service,
     Supporter,
     Template,
 )
-from invigilo.storage.queries.exams import candidate_of, is_id
+from invigilo.storage.queries.exams import candidate_of, is_id, proctoring_of
 from invigilo.storage.queries.listing import containing, page_of
 from invigilo.storage.tables import (
     candidates,
@@ -420,14 +416,7 @@ def template_of(row: Any, supporters: frozenset[int]) -> Template:
         configuration_id=row.configuration_id,
         supporters=supporters,
         has_quit_password=row.quit_password_encrypted is not None,
-        proctoring=ProctoringSettings(
-            enabled=row.proctoring_enabled,
-            service=Service(row.service),
-            collecting_room_size=row.collecting_room_size,
-            join_by=JoinBy(row.join_by),
-            features=frozenset(ProctoringFeature(one) for one in row.features),
-            definition_id=row.service_definition_id,
-        ),
+        proctoring=proctoring_of(row),
         revision=row.revision,
     )
 

@@ -102,6 +102,18 @@ def candidate_of(row: Row[tuple[object, ...]]) -> Candidate:
     )
 
 
+def proctoring_of(row: Row[tuple[object, ...]]) -> ProctoringSettings:
+    """From a row of an exam or an exam template, which carry the same columns."""
+    return ProctoringSettings(
+        enabled=row.proctoring_enabled,
+        service=Service(row.service),
+        collecting_room_size=row.collecting_room_size,
+        join_by=JoinBy(row.join_by),
+        features=frozenset(ProctoringFeature(one) for one in row.features),
+        definition_id=row.service_definition_id,
+    )
+
+
 def exam_of(row: Row[tuple[object, ...]], supporters: frozenset[int], extra_minutes: int = 0) -> Exam:
     """From a row of EXAM_COLUMNS."""
     return Exam(
@@ -115,14 +127,7 @@ def exam_of(row: Row[tuple[object, ...]], supporters: frozenset[int], extra_minu
         browser_exam_key=row.browser_exam_key,
         ended_at=None if row.ended_at is None else from_ms(row.ended_at),
         supporters=supporters,
-        proctoring=ProctoringSettings(
-            enabled=row.proctoring_enabled,
-            service=Service(row.service),
-            collecting_room_size=row.collecting_room_size,
-            join_by=JoinBy(row.join_by),
-            features=frozenset(ProctoringFeature(one) for one in row.features),
-            definition_id=row.service_definition_id,
-        ),
+        proctoring=proctoring_of(row),
         description=row.description,
         time_zone=row.time_zone,
         test_run_since=None if row.test_run_since is None else from_ms(row.test_run_since),

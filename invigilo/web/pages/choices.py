@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-from zoneinfo import available_timezones
-
 from invigilo.accounts.model import Account
 from invigilo.accounts.rules import LANGUAGES, roles_given_by
 from invigilo.web.parts import Site
+from invigilo.web.zones import zone_names
 
 Choices = list[tuple[str, str]]
 
 
-@cache
-def _zones() -> tuple[str, ...]:
-    """Those named after places, which is what people look for; and UTC."""
-    odd = ("Etc/", "posix/", "right/", "SystemV/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/")
-    places = (one for one in available_timezones() if "/" in one and not one.startswith(odd))
-    return ("UTC", *sorted(places))
-
-
 def zone_choices(site: Site, language: str, chosen: str, *, auto: bool) -> Choices:
-    names = _zones() if chosen in {"auto", *_zones()} else (chosen, *_zones())
+    names = zone_names() if chosen in {"auto", *zone_names()} else (chosen, *zone_names())
     first = [("auto", site.renderer.catalogue.text(language, "people.time_zone.auto"))] if auto else []
     return first + [(one, one.replace("_", " ")) for one in names]
 

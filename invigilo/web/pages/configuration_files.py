@@ -247,7 +247,7 @@ async def _export_page(
         await site.configurations.versions(configuration.id, account),
         draft_key=config_key(values.to_settings(draft.values)),
         published_key=published,
-        differs=draft.published != draft.values,
+        differs=draft.has_changes,
         made=made,
     )
     return site.renderer.respond(
