@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.server import PASSWORD, Server, running
 from tests.web.people import TWO_INSTITUTIONS
@@ -15,6 +15,7 @@ from tests.web.people import TWO_INSTITUTIONS
 pytestmark = pytest.mark.browser
 
 PATIENCE = 20_000  # ms
+DESK: ViewportSize = {"width": 1440, "height": 900}
 NEW = "wholly unrelated garden words"
 
 
@@ -28,7 +29,10 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 async def contexts(browser: Browser) -> AsyncIterator[list[BrowserContext]]:
     """Two people, each with a browser of their own."""
     expect.set_options(timeout=PATIENCE)
-    made = [await browser.new_context(locale="en", timezone_id="America/New_York") for _ in range(2)]
+    made = [
+        await browser.new_context(locale="en", timezone_id="America/New_York", viewport=DESK)
+        for _ in range(2)
+    ]
     for context in made:
         context.set_default_timeout(PATIENCE)
     yield made

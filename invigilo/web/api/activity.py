@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from litestar import get
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Stream
 
 from invigilo.accounts.model import Kind, Right, Scope
@@ -135,6 +136,7 @@ async def activity(request: AnyRequest, caller: ApiCaller, site: SiteParts) -> D
     opt=needs(Scope.ACTIVITY_READ),
     tags=["activity"],
     summary="Export the activity record",
+    responses={200: ResponseSpec(bytes, media_type="text/csv", generate_examples=False)},
     description=f"{QUERY}. A table in UTF-8, all that fits, newest first; its head is in the language of `Accept-Language`.",
 )
 async def export(request: AnyRequest, caller: ApiCaller, site: SiteParts) -> Stream:
