@@ -9,7 +9,7 @@ import time
 
 from bench import machine
 
-SECTIONS = ("pings", "burst", "join", "tiles", "overview", "memory")
+SECTIONS = ("pings", "burst", "join", "tiles", "overview", "memory", "office")
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from invigilo.storage.tables import (
     institutions,
 )
 
-AT_ONCE = 500  # rows made into objects before others get a turn: ten thousand exams must not hold up a ping
+AT_ONCE = 100  # rows made into objects before others get a turn: ten thousand exams must not hold up a ping
 
 EXAM_COLUMNS = [c for c in exams.c if c.name != "settings"]
 """Everything of an exam but the file for clients, which is large."""
@@ -60,9 +60,11 @@ async def all_exams(db: AsyncConnection) -> list[Exam]:
     extra = {row.exam_id: row.most for row in await db.execute(query.group_by(candidates.c.exam_id))}
     found: list[Exam] = []
     query = select(*EXAM_COLUMNS).where(exams.c.archived_at.is_(None)).order_by(exams.c.id)
-    for number, row in enumerate((await db.execute(query)).all(), 1):
-        found.append(exam_of(row, frozenset(supporters.get(row.id, ())), extra.get(row.id, 0)))
-        if number % AT_ONCE == 0:
+    async with db.stream(query) as rows:
+        async for some in rows.partitions(AT_ONCE):
+            found += [
+                exam_of(row, frozenset(supporters.get(row.id, ())), extra.get(row.id, 0)) for row in some
+            ]
             await asyncio.sleep(0)
     return found
 
