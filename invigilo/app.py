@@ -19,34 +19,42 @@ from typing import Any
 import structlog
 import uvicorn
 
+from invigilo.accounts.people import ACCOUNT_CHANGED, People
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
+from invigilo.activity.reading import Activity
 from invigilo.clock import Clock, SystemClock
+from invigilo.configurations.connections import ConnectionConfigurations
+from invigilo.configurations.service import Configurations
 from invigilo.errors import BadInput, Unavailable
 from invigilo.exam_api import wire
 from invigilo.exam_api.v1 import ExamApi, Receive, Scope, Send
-from invigilo.exams.directory import Directory
+from invigilo.exams.directory import Directory, directory_changed
 from invigilo.exams.model import Exam, JoinBy
+from invigilo.exams.rosters import Rosters
+from invigilo.exams.served import ServedFiles
+from invigilo.exams.service import Exams
+from invigilo.exams.templates import Templates
 from invigilo.jobs import Jobs
-from invigilo.monitoring.capability import capability_of
+from invigilo.monitoring.capability import capability_of, os_family
 from invigilo.monitoring.live import LiveConnections
-from invigilo.monitoring.model import Device
+from invigilo.monitoring.model import Device, OsFamily
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
+from invigilo.proctoring.model import Holder, HolderKind
 from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.settings import ProctoringSettingsService
 from invigilo.providers.jitsi_tokens import new_room_name
 from invigilo.providers.registry import Offer, ProviderOf, Registry, offer
 from invigilo.rtc.hub import Hub
 from invigilo.rtc.ice import IceServers
-from invigilo.sebconfig.config_key import config_key
-from invigilo.sebconfig.exam_settings import exam_settings, exam_settings_bytes
+from invigilo.sebconfig.exam_settings import Platform
 from invigilo.settings import Settings
 from invigilo.storage.opening import Storage, open_storage
-from invigilo.storage.queries import exams as exam_queries
+from invigilo.storage.work import Work
 from invigilo.tls import check_tls
 from invigilo.web.catalogue import Catalogue
 from invigilo.web.parts import Site
@@ -157,7 +165,22 @@ class App:
         self.accounts = Accounts(
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
         )
+        self.bus.subscribe(ACCOUNT_CHANGED, self.accounts.forget)
         self.tokens = ApiTokens(work=self.work, reading=self.reading, clock=self.clock)
+        self.activity = Activity(reading=self.reading)
+        self.people = People(
+            work=self.work,
+            reading=self.reading,
+            clock=self.clock,
+            institutions_changed=directory_changed,
+        )
+        self.connection_configurations = ConnectionConfigurations(
+            work=self.work,
+            reading=self.reading,
+            box=storage.box,
+            clock=self.clock,
+            changed=directory_changed,
+        )
         self.services = ServiceDefinitions(
             work=self.work,
             reading=self.reading,
@@ -172,6 +195,13 @@ class App:
             rooms=self.rooms,
             definitions=self.services,
         )
+        self.configurations = Configurations(work=self.work, reading=self.reading, clock=self.clock)
+        self.exams = Exams(work=self.work, reading=self.reading, box=storage.box, clock=self.clock)
+        self.templates = Templates(work=self.work, reading=self.reading, box=storage.box, clock=self.clock)
+        self.rosters = Rosters(work=self.work, reading=self.reading, clock=self.clock)
+        self.served_files = ServedFiles(work=self.work, reading=self.reading)
+        self.configurations.when_published = self.exams.configuration_published
+        self.proctoring.when_saved = self._proctoring_saved
         self.exam_api = ExamApi(
             connections=self.connections,
             directory=self.directory,
@@ -195,15 +225,21 @@ class App:
             stream=self.stream.run,
             clock=self.clock,
         )
-        self._settings_files: dict[int, bytes] = {}
         self.pages = build_site(self._site(), lifespan=self._lifespan)
 
     def _site(self) -> Site:
         return Site(
             accounts=self.accounts,
             tokens=self.tokens,
+            people=self.people,
             services=self.services,
             proctoring=self.proctoring,
+            activity=self.activity,
+            connection_configurations=self.connection_configurations,
+            configurations=self.configurations,
+            exams=self.exams,
+            templates=self.templates,
+            rosters=self.rosters,
             connections=self.connections,
             rooms=self.rooms,
             meetings=self.meetings,
@@ -267,6 +303,10 @@ class App:
         live = self.live.by_id.get(connection_id)
         return live.exam_id if live is not None and live.state.is_open else None
 
+    async def _proctoring_saved(self, w: Work, holder: Holder) -> None:
+        if holder.kind is HolderKind.EXAM:
+            await self.exams.proctoring_changed(w, holder.id)
+
     def _page_event(self, connection_id: int, what: str, details: dict[str, Any]) -> None:
         live = self.live.by_id.get(connection_id)
         if live is None or what != "watchers":
@@ -308,21 +348,17 @@ class App:
         name = host.decode("latin-1") if host else f"{self.settings.host}:{self.settings.port}"
         return f"{scope['scheme']}://{name}"
 
-    async def settings_file(self, exam: Exam) -> bytes:
-        """The exam's settings file, the same bytes for every client; made once if set-up did not."""
-        cached = self._settings_files.get(exam.id)
-        if cached is not None:
-            return cached
-        async with self.reading() as w:
-            stored = await exam_queries.settings_of(w.db, exam.id)
-        if stored is None:
-            made = exam_settings()
-            async with self.work() as w:
-                await exam_queries.store_settings(w.db, exam.id, exam_settings_bytes(made), config_key(made))
-                stored = await exam_queries.settings_of(w.db, exam.id)
-        assert stored is not None
-        self._settings_files[exam.id] = stored
-        return stored
+    async def settings_file(self, exam: Exam, os_name: str | None) -> bytes:
+        """The exam's settings file for a client that says it runs on this system."""
+        return await self.served_files.of(exam, _PLATFORMS[os_family(os_name)])
+
+
+_PLATFORMS = {
+    OsFamily.WINDOWS: Platform.WINDOWS,
+    OsFamily.MACOS: Platform.MACOS,
+    OsFamily.IOS: Platform.IOS,
+    OsFamily.UNKNOWN: None,
+}
 
 
 def _address_of(scope: Scope) -> str | None:

@@ -116,12 +116,16 @@ def declared(persons: list[Person], room_size: int, client_secret: str) -> str:
         ]
     supporters = [person.username for person in persons if person.role == "exam_supporter"]
     lines += [
+        "[[institution.configuration]]",
+        'name = "Computer rooms"',
+        'description = "SEB settings for the exams of this demo"',
         "[[institution.exam]]",
         f"name = {json.dumps(EXAM)}",
         f"start = {json.dumps((now - timedelta(minutes=10)).isoformat(timespec='seconds'))}",
         f"end = {json.dumps((now + timedelta(hours=12)).isoformat(timespec='seconds'))}",
         'url = "https://lms.example.org/mod/quiz/view.php?id=88"',
         f"supporters = {json.dumps(supporters)}",
+        'configuration = "Computer rooms"',
         "[institution.exam.proctoring]",
         "enabled = true",
         'service = "builtin"',

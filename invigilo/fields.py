@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -45,6 +46,15 @@ def is_printable(value: str, *, lines: bool = False) -> bool:
     return all(one in allowed or unicodedata.category(one) not in {"Cc", "Cs"} for one in value)
 
 
+def is_encodable(value: str) -> bool:
+    """No half characters (lone surrogates): those no file and no database can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def url(field: str, value: str, *, required: bool = True) -> Problem | None:
     """An absolute http or https address."""
     if not value:
@@ -72,9 +82,15 @@ def number(field: str, value: int | None, low: int, high: int, *, required: bool
     )
 
 
+@cache
+def time_zones() -> frozenset[str]:
+    """Every IANA name this system knows; looked up once, for it means reading folders."""
+    return frozenset(available_timezones())
+
+
 def time_zone(field: str, value: str, *, auto: bool = False) -> Problem | None:
     """An IANA name; with `auto` also that word, for the browser's own."""
-    if (auto and value == "auto") or value in available_timezones():
+    if (auto and value == "auto") or value in time_zones():
         return None
     return Problem(field, "not_a_time_zone", "Choose a time zone, like Europe/Berlin.")
 

@@ -20,6 +20,7 @@ from invigilo.monitoring.service import CLOSED_STAYS, Connections
 from invigilo.proctoring.service import SWEEP_WAITS, Rooms
 from invigilo.rtc.hub import Hub
 from invigilo.storage.queries import accounts as account_queries
+from invigilo.storage.queries import connection_configurations as configuration_queries
 from invigilo.storage.queries import exams as exam_queries
 from invigilo.storage.work import WorkFactory
 
@@ -115,7 +116,7 @@ class Jobs:
         now = self.clock.now()
         for exam_id in self.rooms.exams_with_rooms():
             exam = self.directory.exams.get(exam_id)
-            if exam is not None and not (exam.is_running(now) and exam.proctoring.enabled):
+            if exam is None or not (exam.is_running(now) and exam.proctoring.enabled):
                 await self.rooms.close_rooms(exam_id)
                 await self.rooms.refresh()
 
@@ -133,6 +134,7 @@ class Jobs:
         async with self.work() as w:
             await exam_queries.drop_expired_tokens(w.db, now)
             await account_queries.drop_expired(w.db, now)
+            await configuration_queries.remove_links(w.db, until_ms=now)
         await self.connections.close_stale(self._stale(now))
         for live in list(self.live.by_id.values()):
             if live.closed_at is not None and now - live.closed_at > CLOSED_STAYS:
@@ -145,7 +147,7 @@ class Jobs:
             if not live.state.is_open:
                 continue
             exam = self.directory.exams.get(live.exam_id or 0)
-            is_over = exam is not None and not exam.is_running(self.clock.now())
+            is_over = live.exam_id is not None and (exam is None or not exam.is_running(self.clock.now()))
             limit = ENDED_STALE if is_over else UNBOUND_STALE
             if (live.exam_id is None or is_over) and now - (live.last_ping or live.created_at) > limit:
                 stale.append(live.id)

@@ -31,6 +31,7 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
     ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w\-.~+/]+=*"), r"\1 " + HIDDEN),
     (re.compile(r"/e/[\w\-]{8,}"), "/e/" + HIDDEN),
+    (re.compile(r"/seb/[\w\-]{8,}"), "/seb/" + HIDDEN),
     (re.compile(r"/login/link/[\w\-]{8,}"), "/login/link/" + HIDDEN),
     (
         re.compile(r"(?i)\b((?:\w*(?:token|key|secret|password|signature|jwt|code))=)[^&\s\"']+"),

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright
@@ -23,22 +24,39 @@ SIZES = {"desktop": (1280, 800), "phone": (400, 800)}
 SCHEMES = ("light", "dark")
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How to get into a running demo."""
+
+    address: str
+    """Signs a proctor in."""
+    password: str
+    """Of the exam administrator, grace."""
+
+    @property
+    def origin(self) -> str:
+        return "/".join(self.address.split("/")[:3])
+
+
 @asynccontextmanager
-async def demo(seconds: int, candidates: int) -> AsyncIterator[str]:
-    """A demo as a child; yields the address it prints."""
+async def demo(seconds: int, candidates: int) -> AsyncIterator[Link]:
+    """A demo as a child; yields what it prints."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "invigilo.cli", "demo", "--candidates", str(candidates), "--seconds", str(seconds),
         stdout=asyncio.subprocess.PIPE, cwd=ROOT,
     )  # fmt: skip
     assert process.stdout is not None
+    address = ""
     try:
         async for line in process.stdout:
-            if (found := re.search(rb"Watch\s+(http\S+)", line)) is not None:
+            if (watch := re.search(rb"Watch\s+(http\S+)", line)) is not None:
+                address = watch[1].decode()
+            if (found := re.search(rb"\sgrace\s+(\S+)", line)) is not None:
                 break
         else:
             raise SystemExit("The demo did not start; its message stands above.")
         drain = asyncio.create_task(process.stdout.read())
-        yield found[1].decode()
+        yield Link(address, found[1].decode())
         drain.cancel()
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -100,6 +118,54 @@ async def photograph(browser: Browser, link: str, folder: Path) -> None:
             await context.close()
 
 
+OFFICE = {
+    "office-exams": "/exams",
+    "office-exam": "/exams/1",
+    "office-exam-edit": "/exams/1/edit",
+    "office-roster": "/exams/1/roster",
+    "office-proctoring": "/exams/1/proctoring",
+    "office-templates": "/templates",
+    "office-template-new": "/templates/new",
+    "office-configurations": "/configurations",
+    "office-editor": "/configurations/1",
+    "office-editor-proctoring": "/configurations/1?tab=proctoring",
+    "office-history": "/configurations/1/history",
+    "office-import": "/configurations/import",
+    "office-export": "/configurations/1/export",
+    "office-connections": "/connections",
+    "office-connection": "/connections/1",
+    "office-connection-new": "/connections/new",
+    "office-services": "/services",
+    "office-people": "/people",
+    "office-activity": "/activity",
+    "office-account": "/account",
+}
+"""What the exam administrator of a fresh demo may open."""
+
+
+async def photograph_office(browser: Browser, origin: str, password: str, folder: Path) -> None:
+    """The pages of the exam office, from top to bottom."""
+    for scheme in SCHEMES:
+        for size, (width, height) in SIZES.items():
+            context = await browser.new_context(
+                color_scheme="light" if scheme == "light" else "dark",
+                viewport={"width": width, "height": height},
+            )
+            page = await context.new_page()
+            page.on("pageerror", lambda error: print(f"  page error: {error}"))
+            await page.goto(f"{origin}/login")
+            await page.fill("input[name=username]", "grace")
+            await page.fill("input[name=password]", password)
+            await page.click("button[type=submit]")
+            for name, path in OFFICE.items():
+                answer = await page.goto(origin + path)
+                if answer is None or answer.status != 200:
+                    print(f"  {path}: {answer and answer.status}")
+                await page.wait_for_timeout(300)
+                await page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=True)
+            await context.close()
+
+
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", help="the address a running demo printed")
@@ -113,10 +179,11 @@ async def main() -> int:
         if arguments.url:
             await photograph(browser, arguments.url, arguments.to)
         else:
-            async with demo(240, arguments.candidates) as link:
+            async with demo(400, arguments.candidates) as link:
                 print("Waiting for the candidates to arrive …")
                 await asyncio.sleep(45)  # arrivals take 20 s; by then one is away and one has no network
-                await photograph(browser, link, arguments.to)
+                await photograph(browser, link.address, arguments.to)
+                await photograph_office(browser, link.origin, link.password, arguments.to)
         await browser.close()
     print(f"Look at {len(list(arguments.to.glob('*.png')))} pictures in {arguments.to}.")
     return 0

@@ -73,6 +73,31 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Institution:
+    """A tenant: people, exams and configurations belong to one, and nobody sees another's."""
+
+    id: int
+    name: str
+    time_zone: str = "UTC"
+    """In which times are meant that carry none, and shown where nobody's own zone is known."""
+    revision: int = 0
+
+    @property
+    def institution_id(self) -> int:
+        """An institution belongs to itself."""
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in that is in force."""
+
+    since: datetime
+    until: datetime
+    is_this_one: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     id: int
     institution_id: int | None

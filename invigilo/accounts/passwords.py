@@ -1,4 +1,4 @@
-"""Passwords: what is accepted, and how they are kept (argon2id)."""
+"""Passwords: how they are kept (argon2id). What is accepted stands in `rules.py`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from invigilo.accounts import rules
 from invigilo.errors import BadInput
-
-SHORTEST, LONGEST = 8, 256
 
 _hasher = PasswordHasher()
 _threads = ThreadPoolExecutor(2, thread_name_prefix="passwords")
@@ -22,10 +21,19 @@ _threads = ThreadPoolExecutor(2, thread_name_prefix="passwords")
 
 def check_rules(password: str, *, username: str) -> None:
     """Raise BadInput when a password must not be used."""
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise BadInput(f"A password has {SHORTEST} to {LONGEST} characters.", field="password")
-    if password.casefold() == username.casefold():
-        raise BadInput("A password must differ from the user name.", field="password")
+    problem = rules.password_problem(password, username=username)
+    if problem is not None:
+        raise BadInput(problem.message, field=problem.field)
+
+
+def temporary() -> str:
+    """A password to hand over, changed at the first sign-in: easy to read aloud, hard to guess (74 bits)."""
+    groups = ("".join(secrets.choice(_READABLE) for _ in range(5)) for _ in range(3))
+    return "-".join(groups)
+
+
+_READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without what is easily taken for another: i, l, o, 0, 1."""
 
 
 @cache
@@ -45,12 +53,17 @@ def hash_password(password: str) -> str:
 
 def verify(password_hash: str | None, password: str) -> bool:
     """Slow on purpose. None stands for "no such user"."""
-    if len(password) > LONGEST:
+    if len(password) > rules.LONGEST_PASSWORD:
         return False
     try:
         return _hasher.verify(password_hash or _nobody(), _normal(password)) and password_hash is not None
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
+
+
+async def hash_aside(password: str) -> str:
+    """Hashing beside the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, hash_password, password)
 
 
 async def verify_aside(password_hash: str | None, password: str) -> bool:

@@ -44,6 +44,12 @@ def access_exam(account: Account, exam: Exam | None, right: Right) -> Exam:
     return exam
 
 
+def require_exams(account: Account, right: Right) -> None:
+    """For lists of exams and for making new ones. Raises NotAllowed."""
+    if not account.is_active or right not in _EXAM_RIGHTS[account.role]:
+        raise NotAllowed(_REFUSALS[right])
+
+
 _REFUSALS = {
     Right.SEE: "You may not see this exam.",
     Right.PROCTOR: "Watching candidates is for the exam's supporters and exam administrators.",

@@ -125,6 +125,10 @@ class Accounts:
         self._known[token_hash] = (account, now)
         return account
 
+    def forget(self, user_id: int) -> None:
+        """Ask the database anew: this person, or what they are signed in with, is not as it was."""
+        self._known = {key: known for key, known in self._known.items() if known[0].id != user_id}
+
     async def sign_out(self, token: str) -> None:
         self._known.pop(digest(token), None)
         async with self._work() as w:

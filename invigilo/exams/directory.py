@@ -18,6 +18,8 @@ from invigilo.storage.work import Work, WorkFactory
 
 REFRESH = timedelta(seconds=3)
 TOPIC = "directory"
+NAMED_AFTER = timedelta(days=1)
+"""So long after an exam its candidates still have the names of the roster where somebody looks back."""
 
 
 async def directory_changed(w: Work) -> None:
@@ -39,7 +41,7 @@ class Directory:
         self.by_client_id: dict[str, ConnectionConfiguration] = {}
         self.institutions: dict[int, str] = {}
         self.rosters: dict[int, dict[str, Candidate]] = {}
-        """Of the exams that are not over: by exam, and by the LMS's user id."""
+        """Of the exams that are not over, or not for long: by exam, and by the LMS's user id."""
         self.definitions: dict[int, SealedDefinition] = {}
         """Service definitions of all institutions. Their secrets are opened only by what calls the service."""
         self.loaded_at: datetime | None = None
@@ -63,7 +65,7 @@ class Directory:
             configurations = await exam_queries.all_configurations(w.db)
             institutions = await exam_queries.institution_names(w.db)
             definitions = {one.id: one for one in await exam_queries.all_definitions(w.db)}
-            current = [exam.id for exam in exams.values() if exam.closes_at > now]
+            current = [exam.id for exam in exams.values() if exam.closes_at > now - NAMED_AFTER]
             rosters = await exam_queries.rosters(w.db, current)
         before = (self.exams, self.configurations, self.rosters, self.definitions)
         self._revision = revision

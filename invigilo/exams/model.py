@@ -127,6 +127,101 @@ class Exam:
         return self.state_at(now) in {ExamState.RUNNING, ExamState.TEST_RUN}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamWish:
+    """What a person says about an exam: all of it, for a new one and for a changed one alike."""
+
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    time_zone: str
+    url: str
+    description: str = ""
+    supporters: frozenset[int] = frozenset()
+    configuration_id: int | None = None
+    browser_exam_key: str | None = None
+    quit_password: str | None = field(default=None, repr=False)
+    """None keeps what there is, "" removes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExamLine:
+    """One exam in a list."""
+
+    id: int
+    institution_id: int
+    institution: str
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    time_zone: str
+    state: ExamState
+    is_proctored: bool
+    supporters: int
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What hangs on an exam, and goes with it."""
+
+    connections: int
+    open_connections: int
+    events: int
+    rooms: int
+    open_rooms: int
+    """At the meeting service still: they are being closed."""
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What new exams of a kind start with. Everything is copied once: a later change of it changes no exam."""
+
+    id: int
+    institution_id: int
+    name: str
+    description: str = ""
+    configuration_id: int | None = None
+    """Assigned to the new exam; of a configuration template the exam gets a configuration of its own."""
+    supporters: frozenset[int] = frozenset()
+    has_quit_password: bool = False
+    proctoring: ProctoringSettings = field(default_factory=ProctoringSettings)
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateWish:
+    """What a person says about a template; how exams are proctored is said in a dialog of its own."""
+
+    name: str
+    description: str = ""
+    configuration_id: int | None = None
+    supporters: frozenset[int] = frozenset()
+    quit_password: str | None = field(default=None, repr=False)
+    """None keeps what there is, "" removes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationChoice:
+    """An exam configuration as the exam office sees it: something to assign."""
+
+    id: int
+    institution_id: int
+    name: str
+    is_template: bool
+    published_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Supporter:
+    """Somebody who may be assigned to exams."""
+
+    id: int
+    name: str
+    username: str
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One line of an exam's roster. `user_id` is what the LMS calls the person, and what clients send."""
@@ -137,6 +232,10 @@ class Candidate:
     name: str
     group: str = ""
     extra_minutes: int = 0
+
+    def ends_at(self, exam: Exam) -> datetime:
+        """When this person's own time is over."""
+        return exam.ends_at + timedelta(minutes=self.extra_minutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +256,114 @@ class ConnectionConfiguration:
 
     def offers(self, exam_id: int) -> bool:
         return self.only_exams is None or exam_id in self.only_exams
+
+
+class FilePurpose(StrEnum):
+    """What a client does with a connection file."""
+
+    START = "start"
+    CONFIGURE = "configure"
+
+
+class FileProtection(StrEnum):
+    """How a connection file is encrypted; the two by certificate have the names files give them (seb-config-files.md §1)."""
+
+    NONE = "none"
+    PASSWORD = "password"  # noqa: S105 - the name of a kind
+    CERTIFICATE = "pkhs"
+    """The certificate's key alone: every client reads it."""
+    CERTIFICATE_SYMMETRIC = "phsk"
+    """A key of its own under the certificate's: Windows only."""
+
+    @property
+    def is_by_certificate(self) -> bool:
+        return self in {FileProtection.CERTIFICATE, FileProtection.CERTIFICATE_SYMMETRIC}
+
+
+class ConfigurationState(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    """Its clients are refused until somebody activates it again."""
+    REVOKED = "revoked"
+    """For ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackWish:
+    """What clients offer when they cannot reach us while connecting. Numbers are None where nothing was said.
+
+    `password` is None for "as it is", and empty for none.
+    """
+
+    url: str
+    timeout_ms: int | None = 30_000
+    attempts: int | None = 5
+    interval_ms: int | None = 2_000
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionWish:
+    """A connection configuration as somebody wants it. Passwords: None for "as it is", empty for none."""
+
+    name: str
+    purpose: FilePurpose = FilePurpose.START
+    protection: FileProtection = FileProtection.NONE
+    password: str | None = field(default=None, repr=False)
+    """Of the file. One without is asked for at each download."""
+    certificate: str = ""
+    """PEM."""
+    quit_password: str | None = field(default=None, repr=False)
+    fallback: FallbackWish | None = None
+    ping_interval_ms: int | None = 1_000
+    only_exams: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """As it is stored."""
+
+    url: str
+    timeout_ms: int
+    attempts: int
+    interval_ms: int
+    has_password: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionDetails:
+    """Everything of a connection configuration that may be shown."""
+
+    id: int
+    institution_id: int
+    name: str
+    client_id: str
+    purpose: FilePurpose
+    protection: FileProtection
+    has_password: bool
+    certificate: str
+    has_quit_password: bool
+    fallback: Fallback | None
+    ping_interval_ms: int
+    only_exams: frozenset[int] | None
+    state: ConfigurationState
+    handed_out_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+    revision: int
+
+    @property
+    def asks_for_password(self) -> bool:
+        """Its file is to have a password, and none is stored: whoever downloads it says one."""
+        return self.protection is FileProtection.PASSWORD and not self.has_password
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLink:
+    """An address under which SEB fetches the file by itself. The key in it is shown once and never stored."""
+
+    id: int
+    configuration_id: int
+    created_at: datetime
+    expires_at: datetime
+    created_by: str

@@ -144,8 +144,12 @@ class Connections:
                 "institution", f"Institution {institution_id!r} is not the one of this connection file."
             )
         now = self._clock.now()
-        running = self._directory.running(now, institution_id=configuration.institution_id)
-        exam = None if exam_id is None else self._running_exam(exam_id, configuration.institution_id)
+        running = [
+            exam
+            for exam in self._directory.running(now, institution_id=configuration.institution_id)
+            if configuration.offers(exam.id)
+        ]
+        exam = None if exam_id is None else self._offered_exam(exam_id, configuration)
         token, entry_key = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         values: dict[str, Any] = {
             "token_hash": digest(token),
@@ -281,12 +285,17 @@ class Connections:
     def _bound_exam(self, row: ConnectionRow, exam_id: str | None) -> Exam | None:
         if exam_id is None:
             return None if row.exam_id is None else self._still_running(row.exam_id)
-        if row.exam_id is not None and str(row.exam_id) != exam_id:
-            raise Refused(
-                "other_exam",
-                f"This connection belongs to exam {row.exam_id}. Connect again for another exam.",
-            )
-        return self._running_exam(exam_id, row.institution_id)
+        if row.exam_id is not None:
+            if str(row.exam_id) != exam_id:
+                raise Refused(
+                    "other_exam",
+                    f"This connection belongs to exam {row.exam_id}. Connect again for another exam.",
+                )
+            return self._still_running(row.exam_id)
+        configuration = self._directory.configurations.get(row.configuration_id)
+        if configuration is None:
+            raise Refused("exam_not_running", f"Exam {exam_id[:40]} is not running.")
+        return self._offered_exam(exam_id, configuration)
 
     def _still_running(self, exam_id: int) -> Exam:
         exam = self._directory.exams.get(exam_id)
@@ -294,13 +303,19 @@ class Connections:
             raise Refused("exam_not_running", f"Exam {exam_id} is not running.")
         return exam
 
-    def _running_exam(self, exam_id: str, institution_id: int) -> Exam:
+    def _offered_exam(self, exam_id: str, configuration: ConnectionConfiguration) -> Exam:
+        """The running exam, if clients of this configuration may choose it; whether it exists is not theirs to know."""
         exam = (
             self._directory.exams.get(int(exam_id))
             if exam_id.isascii() and exam_id.isdigit() and len(exam_id) < 19
             else None
         )
-        if exam is None or exam.institution_id != institution_id or not exam.is_running(self._clock.now()):
+        is_theirs = (
+            exam is not None
+            and exam.institution_id == configuration.institution_id
+            and configuration.offers(exam.id)
+        )
+        if exam is None or not is_theirs or not exam.is_running(self._clock.now()):
             raise Refused("exam_not_running", f"Exam {exam_id[:40]} is not running.")
         return exam
 

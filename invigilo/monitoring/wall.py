@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from invigilo.exams.model import Exam, Service
+from invigilo.clock import to_ms
+from invigilo.exams.model import Candidate, Exam, Service
 from invigilo.monitoring import rules
 from invigilo.monitoring.capability import capability_of, os_family
 from invigilo.monitoring.live import LiveConnection
@@ -28,6 +29,8 @@ class Conditions:
     """The exam's meeting service lets clients be called in by instruction."""
     present: frozenset[str] = frozenset()
     """User session ids of those who are connected: a closed connection of one of them needs nobody's attention."""
+    roster: Mapping[str, Candidate] = field(default_factory=dict[str, Candidate])
+    """Who is expected in the exam, by the user id that clients send."""
 
 
 def present_users(connections: Iterable[LiveConnection]) -> frozenset[str]:
@@ -94,8 +97,10 @@ def _state_of(live: LiveConnection) -> ConnectionState:
     return ConnectionState.CLOSED if live.is_replaced else live.state
 
 
-def name_of(live: LiveConnection) -> str:
-    """The name proctors read, never empty."""
+def name_of(live: LiveConnection, candidate: Candidate | None = None) -> str:
+    """The name proctors read, never empty; whoever stands on the exam's roster (`candidate`) is called as there."""
+    if candidate is not None:
+        return candidate.name
     name = rules.display_name(
         user_session_id=live.user_session_id,
         account_name=live.device.account_name,
@@ -105,13 +110,19 @@ def name_of(live: LiveConnection) -> str:
     return name or f"SEB {live.id}"
 
 
-def row_of(live: LiveConnection, truth: Truth, conditions: Conditions) -> Row:
+def row_of(live: LiveConnection, exam: Exam, truth: Truth, conditions: Conditions) -> Row:
     """The row; times that tick with every ping are kept apart (`last_ping`, `seb_at`, …) by `without_ticks`."""
     now_ms = conditions.now_ms
+    candidate = conditions.roster.get(live.user_session_id or "")
     returned = not _state_of(live).is_open and live.user_session_id in conditions.present
     return {
         "id": live.id,
-        "name": name_of(live),
+        "name": name_of(live, candidate),
+        "user": live.user_session_id,
+        "group": "" if candidate is None else candidate.group,
+        "own_end": to_ms(candidate.ends_at(exam))
+        if candidate is not None and candidate.extra_minutes
+        else None,
         "returned": returned,
         "room": live.room_number,
         "state": _state_of(live).value,
@@ -152,4 +163,4 @@ def without_ticks(row: Row) -> Row:
 
 def judge(live: LiveConnection, exam: Exam, conditions: Conditions) -> Row:
     """Gather, judge, show."""
-    return row_of(live, assess(evidence_of(live, exam, conditions)), conditions)
+    return row_of(live, exam, assess(evidence_of(live, exam, conditions)), conditions)

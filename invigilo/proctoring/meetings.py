@@ -118,10 +118,23 @@ class Meetings:
     def _candidate(self, live: LiveConnection, exam: Exam) -> Guest:
         return Guest(
             identity=_identity(live),
-            display_name=_shown_name(live),
+            display_name=self._shown_name(live),
             is_proctor=False,
             expires_at=_expires_at(exam),
         )
+
+    def _shown_name(self, live: LiveConnection) -> str:
+        """What everybody in the meeting is told, other candidates too (jitsi.md §1.3): never an address."""
+        candidate = self._directory.candidate(live.exam_id, live.user_session_id)
+        if candidate is not None:
+            return candidate.name
+        name = rules.display_name(
+            user_session_id=live.user_session_id,
+            account_name=live.device.account_name,
+            machine_name=live.device.machine_name,
+            address=None,
+        )
+        return name or f"SEB {live.id}"
 
     def complete(self, live: LiveConnection, instruction: Instruction) -> Instruction | None:
         """The join instruction as this client understands it, with a token made now; others stay as they are.
@@ -259,17 +272,6 @@ class Meetings:
         if is_news:
             self._live.heard(live, "meeting")
         return is_news
-
-
-def _shown_name(live: LiveConnection) -> str:
-    """What everybody in the meeting is told, other candidates too (jitsi.md §1.3): never an address."""
-    name = rules.display_name(
-        user_session_id=live.user_session_id,
-        account_name=live.device.account_name,
-        machine_name=live.device.machine_name,
-        address=None,
-    )
-    return name or f"SEB {live.id}"
 
 
 def _identity(live: LiveConnection) -> str:

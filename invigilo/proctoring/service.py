@@ -486,6 +486,7 @@ class Rooms:
         """The exam is over or no longer proctored: everybody leaves, every room is closed at the service."""
         async with self._work() as w:
             await self.close_rooms_in(w, exam_id)
+        self._stale.add(exam_id)  # a deleted exam took its rooms along without a word
         await self.finish_steps(within=SWEEP_WAITS)
 
     async def close_rooms_in(self, w: Work, exam_id: int) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from contextlib import aclosing
 
 from invigilo.clock import Clock
 from invigilo.providers.base import (
@@ -18,20 +16,19 @@ from invigilo.providers.base import (
 )
 from invigilo.providers.description import JAAS
 from invigilo.providers.jitsi import (
-    CALL_WITHIN,
     check_room_name,
     closing_token,
-    failure,
-    failure_of,
     guest_token,
+    named_failures,
+    raise_first_failure,
     send_out,
 )
 from invigilo.providers.jitsi_settings import JaasSettings
-from invigilo.providers.jitsi_site import SiteFault, http_to
+from invigilo.providers.jitsi_site import http_to
 from invigilo.providers.jitsi_tokens import opaque_identity
-from invigilo.providers.proof import Outcome, Patience, ProofFailed, find_jaas, prove_jaas
+from invigilo.providers.proof import Patience, find_jaas, prove_jaas
 from invigilo.providers.webhooks import check_signature, read_jaas
-from invigilo.providers.xmpp import XmppError, participant
+from invigilo.providers.xmpp import participant
 
 
 class JaasProvider:
@@ -54,24 +51,14 @@ class JaasProvider:
 
     async def check(self) -> None:
         """Prove it all; the first step that fails is raised."""
-        steps = prove_jaas(self._settings, clock=self._clock, trust=self._trust, patience=self._patience)
-        async with aclosing(steps):
-            async for step in steps:
-                if step.outcome is Outcome.FAILED:
-                    raise failure(step.cause or "")
+        await raise_first_failure(
+            prove_jaas(self._settings, clock=self._clock, trust=self._trust, patience=self._patience)
+        )
 
     async def open_room(self, spec: RoomSpec) -> RoomHandle:
         check_room_name(spec.name)
-        try:
-            async with (
-                asyncio.timeout(CALL_WITHIN),
-                http_to(self._settings.base.host or "", trust=self._trust) as http,
-            ):
-                await find_jaas(http, self._settings)
-        except (SiteFault, ProofFailed) as fault:
-            raise failure(fault.cause) from None
-        except TimeoutError:
-            raise failure("no_answer_in_time") from None
+        async with named_failures(), http_to(self._settings.base.host or "", trust=self._trust) as http:
+            await find_jaas(http, self._settings)
         return RoomHandle(spec.name, spec.subject)
 
     async def close_room(self, room: RoomHandle) -> None:
@@ -79,20 +66,10 @@ class JaasProvider:
         check_room_name(room.name)
         ours = opaque_identity(self._settings.key.key, "proof")  # one person on 8x8's bill, with the proof
         token = closing_token(self._settings.key, room, self._clock, identity=ours)
-        try:
-            async with (
-                asyncio.timeout(CALL_WITHIN),
-                http_to(self._settings.base.host or "", trust=self._trust) as http,
-            ):
-                site = await find_jaas(http, self._settings)
-                async with participant(http, site.address, room=room.name, token=token) as moderator:
-                    await send_out(moderator, site.address.room(room.name))
-        except (SiteFault, ProofFailed) as fault:
-            raise failure(fault.cause) from None
-        except XmppError as error:
-            raise failure_of(error) from None
-        except TimeoutError:
-            raise failure("no_answer_in_time") from None
+        async with named_failures(), http_to(self._settings.base.host or "", trust=self._trust) as http:
+            site = await find_jaas(http, self._settings)
+            async with participant(http, site.address, room=room.name, token=token) as moderator:
+                await send_out(moderator, site.address.room(room.name))
 
     def ticket(self, room: RoomHandle, guest: Guest) -> JoinTicket:
         """At the server, rooms are called `<AppID>/<room>`; the token names the room alone."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
 
 import aiohttp
@@ -35,7 +36,7 @@ from invigilo.providers.jitsi_tokens import (
     opaque_identity,
     room_token,
 )
-from invigilo.providers.proof import Outcome, Patience, prove_jitsi
+from invigilo.providers.proof import Outcome, Patience, ProofFailed, Step, prove_jitsi
 from invigilo.providers.webhooks import check_bearer, read_event_sync
 from invigilo.providers.xmpp import (
     Declined,
@@ -94,42 +95,26 @@ class JitsiProvider:
 
     async def check(self) -> None:
         """Prove it all; the first step that fails is raised."""
-        steps = prove_jitsi(self._settings, clock=self._clock, trust=self._trust, patience=self._patience)
-        async with aclosing(steps):
-            async for step in steps:
-                if step.outcome is Outcome.FAILED:
-                    raise failure(step.cause or "")
+        await raise_first_failure(
+            prove_jitsi(self._settings, clock=self._clock, trust=self._trust, patience=self._patience)
+        )
 
     async def open_room(self, spec: RoomSpec) -> RoomHandle:
         check_room_name(spec.name)
-        try:
-            async with asyncio.timeout(CALL_WITHIN), AsyncExitStack() as stack:
-                await self._find(stack)
-        except SiteFault as fault:
-            raise failure(fault.cause) from None
-        except TimeoutError:
-            raise failure("no_answer_in_time") from None
+        async with named_failures(), AsyncExitStack() as stack:
+            await self._find(stack)
         return RoomHandle(spec.name, spec.subject)
 
     async def close_room(self, room: RoomHandle) -> None:
         """Send everybody out; a token that is still good opens the same, empty room until it ends."""
         check_room_name(room.name)
         token = closing_token(self._settings.key, room, self._clock)
-        try:
-            async with asyncio.timeout(CALL_WITHIN), AsyncExitStack() as stack:
-                site, http = await self._find(stack)
-                await send_out(
-                    await stack.enter_async_context(
-                        participant(http, site.address, room=room.name, token=token)
-                    ),
-                    site.address.room(room.name),
-                )
-        except SiteFault as fault:
-            raise failure(fault.cause) from None
-        except XmppError as error:
-            raise failure_of(error) from None
-        except TimeoutError:
-            raise failure("no_answer_in_time") from None
+        async with named_failures(), AsyncExitStack() as stack:
+            site, http = await self._find(stack)
+            await send_out(
+                await stack.enter_async_context(participant(http, site.address, room=room.name, token=token)),
+                site.address.room(room.name),
+            )
 
     def ticket(self, room: RoomHandle, guest: Guest) -> JoinTicket:
         token = guest_token(
@@ -161,6 +146,28 @@ class JitsiProvider:
 
 
 # --- what Jitsi and JaaS share ---
+
+
+@asynccontextmanager
+async def named_failures() -> AsyncGenerator[None]:
+    """One call, all its parts, within its time; what goes wrong at the server leaves as one of our errors."""
+    try:
+        async with asyncio.timeout(CALL_WITHIN):
+            yield
+    except (SiteFault, ProofFailed) as fault:
+        raise failure(fault.cause) from None
+    except XmppError as error:
+        raise failure_of(error) from None
+    except TimeoutError:
+        raise failure("no_answer_in_time") from None
+
+
+async def raise_first_failure(steps: AsyncGenerator[Step]) -> None:
+    """Run a proof; its first step that fails is raised as one of our errors."""
+    async with aclosing(steps):
+        async for step in steps:
+            if step.outcome is Outcome.FAILED:
+                raise failure(step.cause or "")
 
 
 def check_room_name(name: str) -> None:

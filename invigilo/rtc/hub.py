@@ -56,6 +56,8 @@ class CandidateSocket:
     """The place its page was told last."""
     told_watchers: int = 0
     """How many proctors in its meeting its page was told of last."""
+    told_about: dict[str, Any] | None = None
+    """What its page was told last of its candidate: name, own end."""
     successor: str | None = None
     """The tab whose socket took this one's place, here or at another node."""
     is_entering: bool = False

@@ -7,6 +7,7 @@ that read first and wants to write later could otherwise fail half way.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from invigilo import fields
 from invigilo.errors import BadInput
 from invigilo.storage.turns import Turns
 
@@ -103,9 +105,25 @@ def open_database(url: URL) -> Database:
     if url.get_backend_name() == "sqlite":
         return Database(url, writing=_sqlite(url, writing=True), reading=_sqlite(url, writing=False))
     engine = create_async_engine(
-        url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10, hide_parameters=True
+        url,
+        pool_size=10,
+        max_overflow=10,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        hide_parameters=True,
+        json_serializer=_as_json,
     )
     return Database(url, writing=engine, reading=engine)
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _as_json(value: Any) -> str:
+    """JSON that can be searched: letters as they are; half characters, which no database can hold, as escapes."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isascii() or fields.is_encodable(text) else json.dumps(value)
 
 
 def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
@@ -116,6 +134,7 @@ def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
         max_overflow=0 if writing else 5,
         pool_timeout=10,
         hide_parameters=True,
+        json_serializer=_as_json,
         connect_args={"timeout": 5, "isolation_level": None},
     )
     begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
@@ -132,6 +151,8 @@ def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        # SQLite's own knows ASCII only: nobody would find "Öko" by "öko".
+        connection.create_function("lower", 1, _lower, deterministic=True)
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(connection: Any) -> None:  # pyright: ignore[reportUnusedFunction]

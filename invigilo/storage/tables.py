@@ -516,6 +516,7 @@ activity = Table(
     Column("connection_id", Id),
     Column("room_id", Id),
     Column("detail", JSON, nullable=False),
-    Index("ix_activity_exam_id", "exam_id", "id"),
-    Index("ix_activity_institution_id", "institution_id", "id"),
+    Index("ix_activity_exam_id", "exam_id", "at", "id"),
+    Index("ix_activity_institution_id", "institution_id", "at", "id"),
+    Index("ix_activity_at", "at", "id"),
 )

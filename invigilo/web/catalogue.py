@@ -28,7 +28,7 @@ class Catalogue:
                 found |= json.loads(part.read_text(encoding="utf-8"))
         return cls(texts)
 
-    def text(self, language: str, key: str, **values: object) -> str:
+    def text(self, language: str, key: str, /, **values: object) -> str:
         """The text with its holes filled; the key itself when no language has it."""
         raw = self.texts.get(language, {}).get(key) or self.texts.get(FALLBACK, {}).get(key) or key
         return _HOLE.sub(lambda hole: str(values.get(hole[1], hole[0])), raw)

@@ -11,11 +11,18 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 
 from invigilo.accounts.model import Account
+from invigilo.accounts.people import People
 from invigilo.accounts.service import Accounts
 from invigilo.accounts.tokens import ApiTokens
+from invigilo.activity.reading import Activity
 from invigilo.clock import Clock
+from invigilo.configurations.connections import ConnectionConfigurations
+from invigilo.configurations.service import Configurations
 from invigilo.errors import InvigiloError
 from invigilo.exams.directory import Directory
+from invigilo.exams.rosters import Rosters
+from invigilo.exams.service import Exams
+from invigilo.exams.templates import Templates
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.definitions import ServiceDefinitions
@@ -40,8 +47,15 @@ class Site:
 
     accounts: Accounts
     tokens: ApiTokens
+    people: People
     services: ServiceDefinitions
     proctoring: ProctoringSettingsService
+    activity: Activity
+    connection_configurations: ConnectionConfigurations
+    configurations: Configurations
+    exams: Exams
+    templates: Templates
+    rosters: Rosters
     connections: Connections
     rooms: Rooms
     meetings: Meetings
@@ -63,6 +77,14 @@ class SignInNeeded(InvigiloError):
     """Nobody is signed in: pages lead to the sign-in, sockets close."""
 
 
+class PasswordNeeded(InvigiloError):
+    """Somebody else chose this person's password: every page leads to choosing another first."""
+
+
+BEFORE_PASSWORD = {"before_password": True}
+"""The `opt` of handlers that serve those who have not chosen a password of their own yet."""
+
+
 async def account_of(connection: ASGIConnection[Any, Any, Any, Any], site: Site) -> Account | None:
     token = connection.cookies.get(SESSION_COOKIE)
     return None if not token else await site.accounts.account_of_session(token)
@@ -73,10 +95,12 @@ SiteParts = NamedDependency[Site]
 
 
 async def provide_account(request: AnyRequest, site: SiteParts) -> Account:
-    """The person asking. Raises SignInNeeded."""
+    """The person asking. Raises SignInNeeded, or PasswordNeeded until they have chosen a password of their own."""
     account = await account_of(request, site)
     if account is None:
         raise SignInNeeded("Please sign in.")
+    if account.must_change_password and "before_password" not in request.route_handler.opt:
+        raise PasswordNeeded("Choose a password of your own first, on the page “Account”.")
     return account
 
 

@@ -94,6 +94,10 @@ class Renderer:
             page=page, t=t, static=static_address, csrf_input=csrf_input, language=language
         )
 
+    def has_text(self, key: str) -> bool:
+        """Whether there is a text of this key: those made from codes need not exist for every code."""
+        return key in self.catalogue.texts.get(FALLBACK, {})
+
     def problem_text(self, language: str, problem: Problem) -> str:
         """A problem in the reader's language: English stands at the rule itself, other languages in the catalogue.
 

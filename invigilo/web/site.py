@@ -24,28 +24,59 @@ from litestar.types import Receive, Scope, Send
 from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web import hooks
+from invigilo.web.api import activity as api_activity
+from invigilo.web.api import configurations as api_configurations
+from invigilo.web.api import connections as api_connections
+from invigilo.web.api import exam_templates as api_exam_templates
+from invigilo.web.api import exams as api_exams
+from invigilo.web.api import institutions as api_institutions
+from invigilo.web.api import people as api_people
 from invigilo.web.api import proctoring as api_proctoring
+from invigilo.web.api import rosters as api_rosters
 from invigilo.web.api import services as api_services
 from invigilo.web.api import tokens as api_tokens
 from invigilo.web.api.base import SECURITY, api_router
 from invigilo.web.api.description import Description
 from invigilo.web.pages import (
+    account,
+    activity,
     candidate,
-    connection_files,
+    configuration_files,
+    configuration_history,
+    configurations,
+    connections,
+    exam_templates,
+    exams,
+    institutions,
     monitoring,
     operation,
+    people,
     proctoring_settings,
+    roster,
     services,
+    settings_editor,
     sign_in,
 )
 from invigilo.web.pages.views import ErrorPage
-from invigilo.web.parts import AnyRequest, SignInNeeded, Site, provide_account, wants_json
+from invigilo.web.parts import AnyRequest, PasswordNeeded, SignInNeeded, Site, provide_account, wants_json
 
 log = structlog.get_logger()
 
 FORM_LIMIT = 64 * 1024
 
-API_HANDLERS = [*api_tokens.handlers, *api_services.handlers, *api_proctoring.handlers]
+API_HANDLERS = [
+    *api_activity.handlers,
+    *api_configurations.handlers,
+    *api_connections.handlers,
+    *api_exam_templates.handlers,
+    *api_exams.handlers,
+    *api_institutions.handlers,
+    *api_people.handlers,
+    *api_proctoring.handlers,
+    *api_rosters.handlers,
+    *api_services.handlers,
+    *api_tokens.handlers,
+]
 """Everything under `/api/v1`."""
 
 
@@ -62,14 +93,25 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
 
     pages = Litestar(
         route_handlers=[
-            *sign_in.handlers,
-            *monitoring.handlers,
+            *account.handlers,
+            *activity.handlers,
             *candidate.handlers,
-            *connection_files.handlers,
-            *services.handlers,
-            *proctoring_settings.handlers,
+            *configuration_files.handlers,
+            *configuration_history.handlers,
+            *configurations.handlers,
+            *connections.handlers,
+            *exam_templates.handlers,
+            *exams.handlers,
+            *institutions.handlers,
+            *monitoring.handlers,
             *operation.handlers,
             *hooks.handlers,
+            *people.handlers,
+            *proctoring_settings.handlers,
+            *roster.handlers,
+            *services.handlers,
+            *settings_editor.handlers,
+            *sign_in.handlers,
             api_router(API_HANDLERS),
         ],
         dependencies={
@@ -122,6 +164,7 @@ class Front:
 _STATUS: list[tuple[type[Exception], int]] = [
     (NotFound, 404),
     (NotAllowed, 403),
+    (PasswordNeeded, 403),
     (BadInput, 400),
     (Refused, 409),
     (Unavailable, 503),
@@ -134,6 +177,8 @@ def _answer_error(site: Site) -> Callable[[AnyRequest, Exception], Response[Any]
     def answer(request: AnyRequest, error: Exception) -> Response[Any]:
         if isinstance(error, SignInNeeded):
             return _lead_to_sign_in(request)
+        if isinstance(error, PasswordNeeded) and request.method == "GET" and not wants_json(request):
+            return Response(None, status_code=302, headers={"Location": "/account/password"})
         status, code, message = _explain(error)
         if status >= 500 and not isinstance(error, InvigiloError):
             log.error("page_failed", exc_info=error, route=_route_of(request))

@@ -20,7 +20,7 @@ from prometheus_client import Gauge
 
 from invigilo.accounts.model import Account, Right
 from invigilo.accounts.permissions import access_exam
-from invigilo.clock import Clock
+from invigilo.clock import Clock, to_ms
 from invigilo.errors import InvigiloError, NotFound, Refused, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam, Service
@@ -103,6 +103,7 @@ class Sockets:
         welcome = self._welcome(live, hello.language)
         mine = self._hub.candidate_arrived(live.id, exam_id, hello.tab, welcome=welcome)
         mine.told_place, mine.told_watchers = _place_of(live), welcome["watchers"]
+        mine.told_about = self._about(live)
         self._connections.live.heard(live, "page")
         allowance = Allowance(limits.CANDIDATE_RATE, limits.CANDIDATE_BURST)
         stills = Allowance(limits.STILL_RATE, limits.STILL_BURST)
@@ -150,15 +151,28 @@ class Sockets:
         if not live.state.is_open:
             return "disabled" if live.state.value == "disabled" else "connection_closed"
         exam = self._directory.exams.get(live.exam_id or 0)
-        if exam is not None and not exam.is_running(self._clock.now()):
+        if live.exam_id is not None and (exam is None or not exam.is_running(self._clock.now())):
             return "exam_finished"
         return None
+
+    def _about(self, live: LiveConnection) -> dict[str, Any]:
+        """Who this is by the roster, and until when their own time goes."""
+        exam = self._directory.exams.get(live.exam_id or 0)
+        candidate = self._directory.candidate(live.exam_id, live.user_session_id)
+        own_end = None
+        if exam is not None:
+            own_end = to_ms(exam.ends_at if candidate is None else candidate.ends_at(exam))
+        return {
+            "candidate": name_of(live, candidate),
+            "ends_at": own_end,
+            "time_zone": "UTC" if exam is None else exam.time_zone,
+        }
 
     def _welcome(self, live: LiveConnection, language: str) -> dict[str, Any]:
         exam = self._directory.exams.get(live.exam_id or 0)
         return {
             "t": "welcome",
-            "candidate": name_of(live),
+            **self._about(live),
             "exam": "" if exam is None else exam.name,
             "institution": self._directory.institutions.get(live.institution_id, ""),
             "language": language,
@@ -332,6 +346,10 @@ class Sockets:
             mine.outbox.put({"t": "placed", **self._place_message(live)})
             mine.told_place = place
         self._tell_watchers(mine, live)
+        about = self._about(live)
+        if mine.told_about is not None and mine.told_about != about:  # None: its welcome is under way
+            mine.outbox.put({"t": "about", **about})
+            mine.told_about = about
 
     # --- the proctor's side ---
 

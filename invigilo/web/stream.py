@@ -98,6 +98,7 @@ class Stream:
             "name": exam.name,
             "starts_at": to_ms(exam.starts_at),
             "ends_at": to_ms(exam.ends_at),
+            "closes_at": to_ms(exam.closes_at),
             "state": exam.state_at(self._clock.now()).value,
             "service": exam.proctoring.service.value,
             "room_size": exam.proctoring.collecting_room_size,
@@ -125,6 +126,7 @@ class Stream:
             has_turn=self._has_turn,
             provider_can=self._rooms.provider_is_native(exam),
             present=wall.present_users(self._live.of_exam(exam.id)),
+            roster=self._directory.rosters.get(exam.id, {}),
         )
 
     async def run(self) -> None:

@@ -19,10 +19,13 @@ from invigilo.accounts import passwords
 from invigilo.clock import SystemClock
 from invigilo.declared import Report, apply_file, apply_text, read_declared
 from invigilo.errors import BadInput
+from invigilo.sebconfig import plist
+from invigilo.sebconfig.connection_file import password_hash
 from invigilo.storage.opening import Storage, open_storage
 from invigilo.storage.tables import (
     activity,
     connection_configurations,
+    exam_configurations,
     exam_supporters,
     exams,
     institutions,
@@ -348,3 +351,92 @@ def test_whatever_stands_in_a_place_the_answer_is_a_sentence(place: tuple[Any, .
         read_declared(text)
     except BadInput as refused:
         assert refused.message  # noqa: PT017
+
+
+CONFIGURED = """
+[[institution]]
+name = "Example University"
+[[institution.configuration]]
+name = "Maths"
+[institution.configuration.settings]
+quitURL = "https://lms.example.org/quit"
+[[institution.exam]]
+name = "Linear Algebra"
+start = "2026-01-01T08:00:00Z"
+end = "2036-01-01T12:00:00Z"
+url = "https://lms.example.org/mod/quiz/view.php?id=88"
+configuration = "Maths"
+quit_password = "let me out"
+[institution.exam.proctoring]
+enabled = true
+features = ["chat"]
+"""
+
+
+async def _served(storage: Storage) -> plist.Settings:
+    async with storage.reading() as w:
+        return plist.read((await w.db.execute(select(exams.c.settings))).scalar_one())
+
+
+async def test_what_clients_load_follows_the_declared_configuration(storage: Storage) -> None:
+    await _apply(storage, CONFIGURED)
+    served = await _served(storage)
+    assert served["quitURL"] == "https://lms.example.org/quit"
+    assert served["hashedQuitPassword"] == password_hash("let me out")
+    assert served["browserMediaCaptureCamera"] is True
+    changed = CONFIGURED.replace("org/quit", "org/bye").replace("2026-01-01", "2035-12-01")
+    report = await _apply(storage, changed)
+    assert [str(one) for one in report.changes] == [
+        "changed configuration 'Maths': version 2",
+        "changed exam 'Linear Algebra': start",
+    ]
+    assert (await _served(storage))[
+        "quitURL"
+    ] == "https://lms.example.org/quit"  # it was running when it was published
+    await _apply(storage, changed.replace("org/bye", "org/gone"))
+    assert (await _served(storage))["quitURL"] == "https://lms.example.org/gone"  # it is still to come
+
+
+async def test_a_declared_configuration_twice_changes_nothing(storage: Storage) -> None:
+    await _apply(storage, CONFIGURED)
+    before = await _everything(storage)
+    assert (await _apply(storage, CONFIGURED)).changes == []
+    assert await _everything(storage) == before
+
+
+async def test_a_draft_that_somebody_edits_is_not_published_by_the_way(storage: Storage) -> None:
+    await _apply(storage, CONFIGURED)
+    async with storage.work() as w:
+        draft = (await w.db.execute(select(exam_configurations.c.draft))).scalar_one()
+        await w.db.execute(update(exam_configurations).values(draft=draft | {"allowQuit": False}))
+    report = await _apply(storage, CONFIGURED.replace("org/quit", "org/bye"))
+    assert "left as a draft" in str(report.changes[0])
+    async with storage.reading() as w:
+        row = (await w.db.execute(select(exam_configurations))).one()
+    assert (row.published_version, row.draft["allowQuit"]) == (1, False)
+    assert row.draft["quitURL"] == "https://lms.example.org/bye"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("quitURL = 7", "configuration[0].settings.quitURL"),
+        ("noSuchSetting = true", "configuration[0].settings.noSuchSetting"),
+        ('quitURL = "nowhere"', "configuration[0]"),
+    ],
+)
+async def test_a_setting_that_does_not_fit_is_named_and_nothing_is_done(
+    untouched: Storage, wrong: str, said: str
+) -> None:
+    text = CONFIGURED.replace('quitURL = "https://lms.example.org/quit"', wrong)
+    with pytest.raises(BadInput) as refused:
+        await _apply(untouched, text)
+    assert said in refused.value.message
+    assert await _everything(untouched) == {t.name: [] for t in ALL_TABLES}
+
+
+async def test_an_exam_cannot_have_a_configuration_that_is_not_there(untouched: Storage) -> None:
+    with pytest.raises(
+        BadInput, match=r"exam\[0\].configuration: there is no published configuration 'Physics'"
+    ):
+        await _apply(untouched, CONFIGURED.replace('configuration = "Maths"', 'configuration = "Physics"'))

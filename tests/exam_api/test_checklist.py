@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select, update
 
 from invigilo.clock import SetClock
+from invigilo.exams.directory import directory_changed
 from invigilo.monitoring.model import ConnectionState, InstructionType
 from invigilo.sebconfig import container
 from invigilo.storage.queries import connections as queries
@@ -135,7 +136,7 @@ async def test_a_token_of_a_deactivated_configuration_stops_working(own_server: 
     wire = await server.connect()
     async with server.app.work() as w:
         await w.db.execute(update(connection_configurations).values(is_active=False))
-        w.announce("directory", None)
+        await directory_changed(w)
     async with asyncio.timeout(60):
         while (answer := await wire.ping()).status != 401:
             pass

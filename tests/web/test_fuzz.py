@@ -144,7 +144,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, list[bytes], dict[str, bytes], 
 def _fill(site: Site, address: str, pieces: list[bytes]) -> bytes:
     true = {
         "exam_id": site.exam_id, "connection_id": site.victim.id, "number": 1, "configuration_id": 1,
-        "key": site.victim.key, "token": "x", "version": "x", "name": "x",
+        "key": site.victim.key, "token": "x", "version": "x", "name": "x", "path": "x",
     }  # fmt: skip
     parts = address.split("{")
     path = parts[0].encode()

@@ -32,10 +32,15 @@ from invigilo.storage.tables import (
     service_definitions,
 )
 
-AT_ONCE = 500  # rows made into objects before others get a turn: ten thousand exams must not hold up a ping
+AT_ONCE = 100  # rows made into objects before others get a turn: ten thousand exams must not hold up a ping
 
 EXAM_COLUMNS = [c for c in exams.c if c.name != "settings"]
 """Everything of an exam but the file for clients, which is large."""
+
+
+def is_id(number: int) -> bool:
+    """Whether a number from outside can be asked for at all: databases refuse larger ones."""
+    return 0 < number < 2**63
 
 
 async def directory_revision(db: AsyncConnection) -> int:
@@ -57,15 +62,19 @@ async def all_exams(db: AsyncConnection) -> list[Exam]:
     extra = {row.exam_id: row.most for row in await db.execute(query.group_by(candidates.c.exam_id))}
     found: list[Exam] = []
     query = select(*EXAM_COLUMNS).where(exams.c.archived_at.is_(None)).order_by(exams.c.id)
-    for number, row in enumerate((await db.execute(query)).all(), 1):
-        found.append(exam_of(row, frozenset(supporters.get(row.id, ())), extra.get(row.id, 0)))
-        if number % AT_ONCE == 0:
+    async with db.stream(query) as rows:
+        async for some in rows.partitions(AT_ONCE):
+            found += [
+                exam_of(row, frozenset(supporters.get(row.id, ())), extra.get(row.id, 0)) for row in some
+            ]
             await asyncio.sleep(0)
     return found
 
 
 async def exam_by_id(db: AsyncConnection, exam_id: int) -> Exam | None:
     """One exam, archived ones too."""
+    if not is_id(exam_id):
+        return None
     row = (await db.execute(select(*EXAM_COLUMNS).where(exams.c.id == exam_id))).one_or_none()
     if row is None:
         return None
@@ -97,6 +106,18 @@ def candidate_of(row: Row[tuple[object, ...]]) -> Candidate:
     )
 
 
+def proctoring_of(row: Row[tuple[object, ...]]) -> ProctoringSettings:
+    """From a row of an exam or an exam template, which carry the same columns."""
+    return ProctoringSettings(
+        enabled=row.proctoring_enabled,
+        service=Service(row.service),
+        collecting_room_size=row.collecting_room_size,
+        join_by=JoinBy(row.join_by),
+        features=frozenset(ProctoringFeature(one) for one in row.features),
+        definition_id=row.service_definition_id,
+    )
+
+
 def exam_of(row: Row[tuple[object, ...]], supporters: frozenset[int], extra_minutes: int = 0) -> Exam:
     """From a row of EXAM_COLUMNS."""
     return Exam(
@@ -110,14 +131,7 @@ def exam_of(row: Row[tuple[object, ...]], supporters: frozenset[int], extra_minu
         browser_exam_key=row.browser_exam_key,
         ended_at=None if row.ended_at is None else from_ms(row.ended_at),
         supporters=supporters,
-        proctoring=ProctoringSettings(
-            enabled=row.proctoring_enabled,
-            service=Service(row.service),
-            collecting_room_size=row.collecting_room_size,
-            join_by=JoinBy(row.join_by),
-            features=frozenset(ProctoringFeature(one) for one in row.features),
-            definition_id=row.service_definition_id,
-        ),
+        proctoring=proctoring_of(row),
         description=row.description,
         time_zone=row.time_zone,
         test_run_since=None if row.test_run_since is None else from_ms(row.test_run_since),

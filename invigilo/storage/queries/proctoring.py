@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.clock import to_ms
-from invigilo.exams.model import JoinBy, ProctoringFeature, ProctoringSettings, Service
+from invigilo.exams.model import ProctoringFeature, ProctoringSettings
 from invigilo.proctoring.model import Holder, HolderKind, Room, RoomState, RoomUse
 from invigilo.storage.queries import exams as exam_queries
 from invigilo.storage.queries import rooms as room_queries
@@ -63,14 +63,7 @@ async def holder(
         id=row.id,
         institution_id=row.institution_id,
         name=row.name,
-        settings=ProctoringSettings(
-            enabled=row.proctoring_enabled,
-            service=Service(row.service),
-            collecting_room_size=row.collecting_room_size,
-            join_by=JoinBy(row.join_by),
-            features=frozenset(ProctoringFeature(one) for one in row.features),
-            definition_id=row.service_definition_id,
-        ),
+        settings=exam_queries.proctoring_of(row),
         revision=row.revision,
         configuration_id=row.configuration_id,
         configuration_version=None if exam is None else exam.configuration_version,

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from invigilo.accounts.model import Account, ApiToken, Scope
 from invigilo.clock import from_ms
 from invigilo.storage.queries.accounts import account_of
+from invigilo.storage.queries.listing import is_row_id
 from invigilo.storage.tables import api_tokens, users
 
 
@@ -36,6 +37,8 @@ async def of_user(db: AsyncConnection, user_id: int) -> list[ApiToken]:
 
 
 async def remove(db: AsyncConnection, token_id: int, *, user_id: int) -> ApiToken | None:
+    if not is_row_id(token_id):
+        return None
     query = delete(api_tokens).where(api_tokens.c.id == token_id, api_tokens.c.user_id == user_id)
     row = (await db.execute(query.returning(*api_tokens.c))).one_or_none()
     return None if row is None else _token(row)

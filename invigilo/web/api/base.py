@@ -18,7 +18,7 @@ from litestar.exceptions import HTTPException, SerializationException, Validatio
 from litestar.openapi.spec import SecurityScheme
 from litestar.types import ControllerRouterHandler
 
-from invigilo.accounts.model import Account, Scope
+from invigilo.accounts.model import Account, ApiToken, Scope
 from invigilo.errors import BadInput, Invalid, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web.parts import AnyRequest, SiteParts
 
@@ -67,7 +67,11 @@ class Caller:
     """Who calls, and what the token they use is for."""
 
     account: Account
-    scopes: frozenset[Scope]
+    token: ApiToken
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        return self.token.scopes
 
 
 class Unauthorised(InvigiloError):
@@ -83,6 +87,11 @@ def needs(scope: Scope) -> dict[str, Any]:
     return {"scope": scope}
 
 
+def needs_any() -> dict[str, Any]:
+    """The `opt` of a handler that every token may call: it tells only of the token's owner and the token itself."""
+    return {"scope": None}
+
+
 async def provide_caller(request: AnyRequest, site: SiteParts) -> Caller:
     """The owner of the bearer token. Raises Unauthorised, or NotAllowed when the token lacks the handler's scope."""
     given = request.headers.get("authorization", "")
@@ -92,13 +101,13 @@ async def provide_caller(request: AnyRequest, site: SiteParts) -> Caller:
         raise Unauthorised(
             "Send `Authorization: Bearer …` with an API token that is in force (page “Account”)."
         )
-    account, scopes = found
-    scope: Scope = request.route_handler.opt["scope"]
-    if scope not in scopes:
+    account, token = found
+    scope: Scope | None = request.route_handler.opt["scope"]
+    if scope is not None and scope not in token.scopes:
         raise NotAllowed(f"This token lacks the scope {scope.value}. Make one that has it.")
     if account.must_change_password:
         raise NotAllowed("Sign in once and choose a password of your own; then this token works.")
-    return Caller(account, scopes)
+    return Caller(account, token)
 
 
 _STATUS: list[tuple[type[Exception], int, str]] = [

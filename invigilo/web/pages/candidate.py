@@ -41,7 +41,8 @@ async def page(request: AnyRequest, site: SiteParts, key: FromPath[str]) -> Resp
     exam = site.directory.exams.get(live.exam_id or 0)
     institution = site.directory.institutions.get(live.institution_id, "")
     exam_name = "" if exam is None else exam.name
-    if not live.state.is_open or (exam is not None and not exam.is_running(site.clock.now())):
+    is_over = live.exam_id is not None and (exam is None or not exam.is_running(site.clock.now()))
+    if not live.state.is_open or is_over:
         ended = CandidateEndedPage(language=language, exam=exam_name, institution=institution)
         return site.renderer.respond(request, "candidate_ended.html", ended, language=language, status=410)
     if live.page.link_opened_at is None:
@@ -51,7 +52,7 @@ async def page(request: AnyRequest, site: SiteParts, key: FromPath[str]) -> Resp
     origin = None if meeting is None else meeting.origin
     view = CandidatePage(
         language=language,
-        candidate=name_of(live),
+        candidate=name_of(live, site.directory.candidate(live.exam_id, live.user_session_id)),
         exam=exam_name,
         institution=institution,
         messages=site.renderer.catalogue.part(language, "candidate."),

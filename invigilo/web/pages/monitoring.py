@@ -194,7 +194,7 @@ async def connection(
         exam_id=exam.id,
         exam_name=exam.name,
         connection_id=live.id,
-        name=name_of(live),
+        name=name_of(live, site.directory.candidate(exam.id, live.user_session_id)),
         row=row,
         data={
             "view": "connection",
@@ -367,7 +367,7 @@ async def disable(
 async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, exam_id: FromPath[int]) -> None:
     """Close codes: 4401 sign in again, 4403 not yours; else docs/protocol.md."""
     account = await account_of(socket, site)
-    if account is None or not _same_origin(socket, site):
+    if account is None or account.must_change_password or not _same_origin(socket, site):
         await _refuse(socket, 4401)
         return
     try:
@@ -377,9 +377,15 @@ async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, exam_id: Fro
         return
 
     async def still_valid() -> bool:
-        return await account_of(socket, site) == account
+        now = await account_of(socket, site)
+        return now is not None and _standing(now) == _standing(account)
 
     await site.sockets.proctor(socket, account, exam, still_valid)
+
+
+def _standing(account: Account) -> tuple[object, ...]:
+    """What must stay as it is for a page to stay open; a new name or time zone ends nobody's watch."""
+    return (account.id, account.role, account.institution_id, account.is_active, account.must_change_password)
 
 
 async def _refuse(socket: WebSocket[Any, Any, Any], code: int) -> None:

@@ -93,21 +93,3 @@ class ConnectionPage:
     name: str
     row: dict[str, Any]
     data: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigurationCard:
-    id: int
-    name: str
-    client_id: str
-    ping_interval_ms: int
-    is_active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionFilesPage:
-    frame: Frame
-    configurations: list[ConfigurationCard]
-    server_url: str
-    is_secure: bool
-    """The camera works only from https or localhost: the page warns where this address is neither."""

@@ -4,7 +4,8 @@
 the path's holes (`{exam_id}` …): things of Example University, made anew where the deed uses them up. API addresses
 (`/api/v1/…`) are tried with a token of each person that has every scope, and besides with one that lacks the scope.
 `BODIES` may give a JSON body or form for an address; without one an empty body is sent, and "ok" then only means that it
-was not refused for rights.
+was not refused for rights. `ANY_SCOPE` names the addresses that every token may call,
+`ENDS_SESSIONS` those after which one signs in anew.
 """
 
 from __future__ import annotations

@@ -147,7 +147,10 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['user_id'], ['users.id'], name=op.f('fk_exam_template_supporters_user_id_users'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('template_id', 'user_id', name=op.f('pk_exam_template_supporters'))
     )
-    op.create_index('ix_activity_institution_id', 'activity', ['institution_id', 'id'], unique=False)
+    op.drop_index('ix_activity_exam_id', table_name='activity')
+    op.create_index('ix_activity_exam_id', 'activity', ['exam_id', 'at', 'id'], unique=False)
+    op.create_index('ix_activity_at', 'activity', ['at', 'id'], unique=False)
+    op.create_index('ix_activity_institution_id', 'activity', ['institution_id', 'at', 'id'], unique=False)
 
     op.add_column('connection_configurations', sa.Column('purpose', sa.String(length=16), server_default='start', nullable=False))
     op.add_column('connection_configurations', sa.Column('encryption', sa.String(length=16), server_default='none', nullable=False))
@@ -235,6 +238,9 @@ def downgrade() -> None:
     op.drop_column('connection_configurations', 'purpose')
 
     op.drop_index('ix_activity_institution_id', table_name='activity')
+    op.drop_index('ix_activity_at', table_name='activity')
+    op.drop_index('ix_activity_exam_id', table_name='activity')
+    op.create_index('ix_activity_exam_id', 'activity', ['exam_id', 'id'], unique=False)
 
     op.drop_table('exam_template_supporters')
     op.drop_table('connection_links')

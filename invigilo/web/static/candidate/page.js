@@ -4,6 +4,7 @@ import { Check } from "./check.js";
 import { Devices, isSeb } from "./camera.js";
 import { ExamWindow } from "./exam_window.js";
 import { Level } from "./level.js";
+import { showOwnEnd } from "./own_end.js";
 import { Peers } from "./peers.js";
 import { Room } from "./room.js";
 import { Socket } from "./socket.js";
@@ -35,6 +36,7 @@ const stills = new Stills(devices, ownPicture, socket);
 
 const heard = new Map(Object.entries({
   welcome(message) {
+    about(message);
     states.watchers(message.watchers);
     peers.setVideo(message.video);
     peers.setWatchers(message.watchers);
@@ -48,6 +50,7 @@ const heard = new Map(Object.entries({
   placed: place,
   meeting: (message) => room.ticket(message),
   no_meeting: () => room.noTicket(),
+  about,
   watch: (message) => peers.watch(message.peer, message.ice_servers),
   unwatch: (message) => peers.unwatch(message.peer),
   signal: (message) => peers.signal(message),
@@ -57,6 +60,11 @@ const heard = new Map(Object.entries({
     peers.setWatchers(message.count);
   },
 }));
+
+function about(message) {
+  find("candidate").textContent = message.candidate;
+  showOwnEnd(find("own-end"), message.ends_at, message.time_zone);
+}
 
 function place(message) {
   states.place(message.room);

@@ -76,11 +76,18 @@ function showOpen() {
   );
 }
 
+function ownEnd(ms) {
+  return new Intl.DateTimeFormat(page.language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(ms));
+}
+
 function showClient() {
   const unknown = t("connection.unknown");
   const percent = (value) => (value === null || value === undefined ? unknown : `${Math.round(value)} %`);
   const pairs = [
     ["connection.state", t(`state.${row.state}`)],
+    ["connection.user", row.user || unknown],
+    ...(row.group ? [["connection.group", row.group]] : []),
+    ...(row.own_end ? [["connection.own_end", ownEnd(row.own_end)]] : []),
     ["column.room", row.room === null ? t("room.none") : t("room.number", { number: row.room })],
     ["connection.seb_version", row.seb_version || unknown],
     ["connection.system", row.os || unknown],

@@ -38,7 +38,7 @@ const view = { filter: "all", sort: "cause", descending: false, words: [] };
 function matches(row) {
   if (!FILTERS[view.filter](row)) return false;
   if (!view.words.length) return true;
-  const text = `${row.name} ${row.machine ?? ""} ${row.os ?? ""} ${row.seb_version ?? ""} ${
+  const text = `${row.name} ${row.user ?? ""} ${row.group} ${row.machine ?? ""} ${row.os ?? ""} ${row.seb_version ?? ""} ${
     row.room === null ? "" : t("room.number", { number: row.room })
   }`.toLocaleLowerCase(page.language);
   return view.words.every((word) => text.includes(word));
@@ -121,7 +121,7 @@ for (const button of document.querySelectorAll("[data-sort]")) {
 }
 
 /** A change that can move or hide a row needs a new order; most do not. */
-const keyOf = (row) => `${row.name} ${row.room} ${row.severity} ${row.seb} ${row.joined} ${isGone(row)} ${row.notifications.length} ${isSeen(row)} ${row.returned}`;
+const keyOf = (row) => `${row.name} ${row.room} ${row.severity} ${row.seb} ${row.joined} ${isGone(row)} ${row.notifications.length} ${isSeen(row)} ${row.returned} ${row.user} ${row.group}`;
 const keys = new Map();
 
 feed.on("change", ({ rows, rooms }) => {

@@ -1,5 +1,7 @@
 // What every live page needs: its data, its texts, small builders of elements.
 
+import { timeZone } from "./time_zone.js";
+
 const element = document.getElementById("page-data");
 export const page = element ? JSON.parse(element.textContent) : { texts: {}, language: "en" };
 
@@ -43,7 +45,7 @@ export function set(node, name, value) {
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-const clock = new Intl.DateTimeFormat(page.language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const clock = new Intl.DateTimeFormat(page.language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone });
 export const timeOfDay = (ms) => clock.format(ms);
 
 export function age(ms, now) {

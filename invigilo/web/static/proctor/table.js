@@ -126,7 +126,7 @@ class Row {
     set(this.root, "data-state", row.state);
     say(this.link, row.name);
     set(this.link, "title", row.name);
-    say(this.sub, clientLine(row));
+    say(this.sub, row.group ? `${row.group} · ${clientLine(row)}` : clientLine(row));
     say(this.room, row.room === null ? t("room.none") : String(row.room));
     set(this.room, "href", row.room === null ? null : `${page.base}/rooms/${row.room}`);
     set(this.room, "aria-label", row.room === null ? null : t("room.number", { number: row.room }));

@@ -49,7 +49,7 @@ export class Tile {
     this.row = row;
     set(this.root, "data-severity", row.severity);
     say(this.name, row.name);
-    set(this.name, "title", row.name);
+    set(this.name, "title", row.group ? `${row.name} · ${row.group}` : row.name);
     set(this.button, "aria-label", t(this.isLarge ? "tile.shrink" : "tile.enlarge", { name: row.name }));
     if (this.sound) set(this.sound, "aria-label", t(this.isHeard ? "tile.sound_off" : "tile.sound_on", { name: row.name }));
     if (this.sound) set(this.sound, "title", this.sound.getAttribute("aria-label"));
