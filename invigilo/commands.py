@@ -62,7 +62,8 @@ def apply(arguments: Arguments, settings: Settings) -> int:
 async def _apply(arguments: Arguments, settings: Settings) -> int:
     clock = SystemClock()
     text = read_file(Path(arguments.file))
-    declared = read_declared(text, name=arguments.file)
+    beside = Path(arguments.file).parent
+    declared = read_declared(text, name=arguments.file, folder=beside)
     if not declared.users and not declared.institutions:
         raise BadInput(
             f"{arguments.file} declares nothing: no [[user]] and no [[institution]]. The README shows an example."
@@ -71,7 +72,7 @@ async def _apply(arguments: Arguments, settings: Settings) -> int:
     folder = _folder_for_files(arguments.connection_files)
     storage = await open_storage(settings, clock=clock)
     try:
-        report = await apply_text(text, storage, clock)
+        report = await apply_text(text, storage, clock, folder=beside)
         files: list[str] = []
         if folder is not None:
             wanted = {c.client_id for i in declared.institutions for c in i.connections}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import difflib
 import json
 import ssl
 import tomllib
@@ -19,6 +18,7 @@ from typing import Any
 
 from invigilo.clock import SystemClock
 from invigilo.commands import read_text, say
+from invigilo.declared.services import read_values
 from invigilo.errors import BadInput
 from invigilo.providers.description import DESCRIPTIONS, BadFields, ServiceDescription, check_values
 from invigilo.providers.proof import Outcome, Patience, Step, prove
@@ -104,12 +104,10 @@ def read_service(path: Path) -> tuple[ServiceDescription, dict[str, str]]:
     description = DESCRIPTIONS.get(kind) if isinstance(kind, str) else None
     if description is None:
         raise BadInput(f"{path}: service is one of {', '.join(DESCRIPTIONS)}.", field="service")
-    values: dict[str, str] = {}
-    for name, value in content.items():
-        field, text = _value(path, description, name, value)
-        if field in values:
-            raise BadInput(f"{path}: {field} stands twice, as itself and as a file.", field=field)
-        values[field] = text
+    try:
+        values = read_values(content, description, path.parent)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.message}", field=error.field) from error
     try:
         return description, check_values(description, values, stored=frozenset())
     except BadFields as bad:
@@ -128,26 +126,6 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(str(path), "file"))
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path} is no TOML: {error}.") from error
-
-
-def _value(path: Path, description: ServiceDescription, name: str, value: object) -> tuple[str, str]:
-    field = description.field(name)
-    secret = description.field(name.removesuffix("_file"))
-    if field is None and name.endswith("_file") and secret is not None and secret.kind.is_secret:
-        if not isinstance(value, str):
-            raise BadInput(f"{path}: {name} is the name of a file.", field=name)
-        return secret.name, read_text(str(path.parent / value), f"file of {secret.name}").strip()
-    if field is None:
-        near = difflib.get_close_matches(name, [f.name for f in description.fields], 1)
-        hint = (
-            f"Did you mean {near[0]}?" if near else f"It has {', '.join(f.name for f in description.fields)}."
-        )
-        raise BadInput(f"{path}: {description.service} has no field {name}. {hint}", field=name)
-    if isinstance(value, bool):
-        return name, "true" if value else "false"
-    if not isinstance(value, str):
-        raise BadInput(f"{path}: {name} is a text: put it in quotes.", field=name)
-    return name, value
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext | None:

@@ -51,7 +51,7 @@ MAY = {
     "simulate": BASE | {"models", "sebconfig", "providers", "commands"},
     "health": BASE | {"storage", *ROOMS},
     "jobs": BASE | {"storage", "rtc", *ROOMS},
-    "declared": BASE | {"models", "storage", "activity", "sebconfig", *ROOMS},
+    "declared": BASE | {"models", "storage", "activity", "sebconfig", "providers", *ROOMS},
 }
 """Room → what it may import. `models` is model.py of any room; app, cli, commands, demo and doctor may import all."""
 PURE = {"model", "rules"}

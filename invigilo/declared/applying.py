@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,16 +24,30 @@ from invigilo.declared.reading import (
     DeclaredConnection,
     DeclaredExam,
     DeclaredInstitution,
+    DeclaredService,
     DeclaredUser,
     read_declared,
     read_file,
 )
-from invigilo.errors import BadInput, Refused
+from invigilo.errors import BadInput, Invalid, Refused
 from invigilo.exams.directory import directory_changed
-from invigilo.exams.model import JoinBy, Service
+from invigilo.exams.model import JoinBy, ProctoringSettings, Service
 from invigilo.exams.service import Exams
+from invigilo.proctoring import rules
+from invigilo.proctoring.definitions import ServiceDefinitions
+from invigilo.proctoring.model import (
+    DefinitionWish,
+    Holder,
+    HolderKind,
+    RoomUse,
+    ServiceDefinition,
+    SettingsWish,
+)
+from invigilo.providers.registry import offer
 from invigilo.secrets_box import SecretBox
 from invigilo.storage.opening import Storage
+from invigilo.storage.queries import proctoring as proctoring_queries
+from invigilo.storage.queries import services as service_queries
 from invigilo.storage.queries.accounts import end_sessions_of
 from invigilo.storage.tables import (
     connection_configurations,
@@ -78,9 +93,9 @@ class Report:
         }
 
 
-async def apply_text(text: str, storage: Storage, clock: Clock) -> Report:
-    """Read and apply. Raises BadInput; nothing is half applied."""
-    declared = read_declared(text)
+async def apply_text(text: str, storage: Storage, clock: Clock, *, folder: Path = Path()) -> Report:
+    """Read and apply. Raises BadInput; nothing is half applied. Files of secrets are looked for in `folder`."""
+    declared = read_declared(text, folder=folder)
     report = Report()
     async with storage.work() as w:
         applier = _Applier(w, storage, clock, report)
@@ -93,7 +108,7 @@ async def apply_text(text: str, storage: Storage, clock: Clock) -> Report:
 
 
 async def apply_file(path: Path, storage: Storage, clock: Clock) -> Report:
-    return await apply_text(read_file(path), storage, clock)
+    return await apply_text(read_file(path), storage, clock, folder=path.parent)
 
 
 class _Applier:
@@ -106,6 +121,9 @@ class _Applier:
         self._exams = Exams(work=storage.work, reading=storage.reading, box=storage.box, clock=clock)
         self._configurations = Configurations(work=storage.work, reading=storage.reading, clock=clock)
         self._configurations.when_published = self._exams.configuration_published
+        self._services = ServiceDefinitions(
+            work=storage.work, reading=storage.reading, box=storage.box, clock=clock, offer=offer(clock)
+        )
 
     async def institution(self, wish: DeclaredInstitution) -> None:
         row = (
@@ -122,6 +140,8 @@ class _Applier:
             await self.user(user, institution_id)
         for configuration in wish.configurations:
             await self._configuration(configuration, institution_id)
+        for service in wish.services:
+            await self._service(service, institution_id)
         for exam in wish.exams:
             await self._exam(exam, institution_id)
         for connection in wish.connections:
@@ -205,6 +225,89 @@ class _Applier:
         query = select(table).where(table.c.institution_id == institution_id, table.c.name == name)
         return (await self._db.execute(query)).one_or_none()
 
+    async def _service(self, wish: DeclaredService, institution_id: int) -> None:
+        """Entered and changed by the rules of its page; a change leaves it to be tested again."""
+        found = await self._definition_called(wish.name, institution_id)
+        about = DefinitionWish(wish.name, wish.values)
+        if found is not None and found.service is not wish.service:
+            raise BadInput(
+                f"{wish.place}.service: “{wish.name}” is {found.service.value} already. Choose another name."
+            )
+        try:
+            if found is None:
+                await self._services.create_in(self._w, institution_id, wish.service, about, by=None)
+                untested = ("test it before exams use it",)
+                self._report.changes.append(Change("service", wish.name, "created", untested))
+                return
+            after = await self._services.change_in(self._w, found.id, about, by=None)
+        except Invalid as error:
+            listed = [f"{wish.place}.{problem.field}: {problem.message}" for problem in error.problems]
+            raise BadInput("\n  ".join(listed)) from error
+        except (BadInput, Refused) as error:
+            raise BadInput(f"{wish.place}: {error.message}") from error
+        if after.revision == found.revision:
+            self._report.unchanged += 1
+        else:
+            untested = ("test it again",)
+            self._report.changes.append(Change("service", wish.name, "changed", untested))
+
+    async def _definition_called(self, name: str, institution_id: int) -> ServiceDefinition | None:
+        definitions = await service_queries.of_institution(self._db, institution_id)
+        return next((one for one in definitions if one.name == name), None)
+
+    async def _proctored(
+        self, wish: DeclaredExam, institution_id: int, values: Mapping[str, Any], exam_id: int | None
+    ) -> dict[str, Any]:
+        """The columns that follow from how an exam is proctored, by the rules of the dialog.
+
+        Raises BadInput: no such definition, not tested, in use by rooms that are there.
+        """
+        holder, use = _new_holder(wish, institution_id), RoomUse()
+        if exam_id is not None:
+            stored = await proctoring_queries.holder(self._db, HolderKind.EXAM, exam_id, lock=True)
+            assert stored is not None
+            holder, use = stored, await proctoring_queries.room_use(self._db, exam_id)
+        now = holder.settings
+        service = Service(values.get("service", now.service.value))
+        definition_id = now.definition_id if service is now.service else None
+        if wish.definition is not None:
+            named = await self._definition_called(wish.definition, institution_id)
+            if named is None:
+                raise BadInput(
+                    f"{wish.place}.proctoring.definition: there is no service {wish.definition!r} in this institution."
+                    " Declare it as [[institution.service]]."
+                )
+            definition_id = named.id
+        size = values.get("collecting_room_size", now.collecting_room_size)
+        wanted = SettingsWish(
+            enabled=values.get("proctoring_enabled", now.enabled),
+            service=service,
+            definition_id=definition_id,
+            has_size_limit=size is not None,
+            collecting_room_size=size,
+            join_by=JoinBy(values.get("join_by", now.join_by.value)),
+            accept_unproven=wish.accept_unproven,
+        )
+        definition = (
+            None if definition_id is None else await service_queries.by_id(self._db, definition_id, lock=True)
+        )
+        try:
+            rules.may_save(wanted, holder, use)
+        except Refused as error:
+            raise BadInput(f"{wish.place}.proctoring: {error.message}") from error
+        problems = rules.settings_problems(wanted, holder, definition, self._services.choices)
+        if "join_by" not in values:
+            problems = [one for one in problems if one.field != "join_by"]  # stored before there was a rule
+        if problems:
+            listed = [f"{wish.place}.proctoring.{one.field}: {one.message}" for one in problems]
+            raise BadInput("\n  ".join(listed))
+        found: dict[str, Any] = {"service_definition_id": definition_id}
+        if rules.is_accepted_now(wanted, holder, definition):
+            found |= {"unproven_accepted_at": self._clock.now_ms(), "unproven_accepted_by": "server"}
+        elif not rules.stays_on(wanted, holder):
+            found |= {"unproven_accepted_at": None, "unproven_accepted_by": None}
+        return found
+
     async def _assigned(self, wish: DeclaredExam, institution_id: int) -> dict[str, Any]:
         """The columns of an exam that name its configuration, if the file says one."""
         if wish.configuration is None:
@@ -227,6 +330,7 @@ class _Applier:
         row = (await self._db.execute(query)).one_or_none()
         if row is None:
             values = wish.if_new | values
+            values |= await self._proctored(wish, institution_id, values, None)
             values |= {
                 "institution_id": institution_id,
                 "salt": secrets.token_hex(8),
@@ -241,6 +345,8 @@ class _Applier:
             await self._follow_configuration(exam_id)
             await self._note(institution_id, "exam", values["name"], "created", exam_id=exam_id)
             return
+        if wish.says_proctoring:
+            values |= await self._proctored(wish, institution_id, values, row.id)
         details = _differences(row, values)
         sealed = row.quit_password_encrypted
         if wish.quit_password is not None and (
@@ -365,6 +471,10 @@ def _said(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _new_holder(wish: DeclaredExam, institution_id: int) -> Holder:
+    return Holder(HolderKind.EXAM, 0, institution_id, wish.values["name"], ProctoringSettings(), 0)
+
+
 def _stored(value: Any) -> Any:
     if isinstance(value, datetime):
         return to_ms(value)
@@ -382,11 +492,17 @@ _SHOWN = {
     "join_by": "join by",
     "browser_exam_key": "Browser Exam Key",
     "configuration_id": "configuration",
+    "service_definition_id": "definition",
+    "unproven_accepted_at": "used untested",
+    "unproven_accepted_by": "by whom",
     "is_template": "template",
 }
 
 
-_UNSHOWN = {"starts_at", "ends_at", "browser_exam_key", "configuration_id", "description", "features"}
+_UNSHOWN = {
+    *("starts_at", "ends_at", "browser_exam_key", "configuration_id", "description", "features"),
+    *("service_definition_id", "unproven_accepted_at", "unproven_accepted_by"),
+}
 """What says nothing to people as it is stored, or is long: named without its values."""
 
 

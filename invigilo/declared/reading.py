@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 from invigilo import fields
 from invigilo.accounts import passwords, rules
 from invigilo.accounts.model import Role
+from invigilo.declared.services import read_values
 from invigilo.errors import BadInput
 from invigilo.exams.model import JoinBy, ProctoringFeature, Service
 from invigilo.proctoring.rules import LARGEST_ROOM
+from invigilo.providers.description import DESCRIPTIONS
 
 NO_LIMIT = "no limit"
-OTHER_SERVICES = ("jitsi", "jaas", "zoom")
 
 
 class _Mistakes:
@@ -78,6 +79,15 @@ class _Table:
         if key not in self._content:
             return None
         return _Table(self._at(key), self._content[key], self._mistakes)
+
+    def rest(self) -> dict[str, Any]:
+        """Whatever nobody asked for so far, for a reader that knows its own keys."""
+        found = {key: value for key, value in self._content.items() if key not in self._asked}
+        self._asked.update(found)
+        return found
+
+    def mistake(self, key: str, message: str) -> None:
+        self._mistakes.add(self._at(key), message)
 
     def done(self) -> None:
         for key in self._content:
@@ -158,12 +168,6 @@ def _room_size(value: Any) -> int | None:
         raise ValueError(f'a whole number from 1 to {LARGEST_ROOM} is needed, or "{NO_LIMIT}".') from error
 
 
-def _service(value: Any) -> Service:
-    if value in OTHER_SERVICES:
-        raise ValueError(f"{value!r} is not available in this version yet. Use {Service.BUILTIN.value!r}.")
-    return _word(Service)(value)
-
-
 def _word(kind: Any) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         try:
@@ -207,14 +211,31 @@ class DeclaredConfiguration:
 
 
 @dataclass(slots=True)
+class DeclaredService:
+    place: str
+    name: str
+    service: Service
+    values: dict[str, str]
+    """By field, secrets too."""
+
+
+@dataclass(slots=True)
 class DeclaredExam:
     place: str
     values: dict[str, Any]
     supporters: list[str] | None
     configuration: str | None
     quit_password: str | None
+    definition: str | None = None
+    """Name of the service definition it uses."""
+    accept_unproven: bool = False
+    """Proctor by a service although it has not passed its test. Goes on record."""
     if_new: dict[str, Any] = field(default_factory=dict[str, Any])
     """What a new exam gets where the file says nothing."""
+
+    @property
+    def says_proctoring(self) -> bool:
+        return bool(self.if_new)
 
 
 @dataclass(slots=True)
@@ -231,6 +252,7 @@ class DeclaredInstitution:
     name: str
     users: list[DeclaredUser]
     configurations: list[DeclaredConfiguration]
+    services: list[DeclaredService]
     exams: list[DeclaredExam]
     connections: list[DeclaredConnection]
 
@@ -255,8 +277,11 @@ def read_file(path: Path) -> str:
         ) from error
 
 
-def read_declared(text: str, *, name: str = "") -> Declared:
-    """Read a declared set-up. Raises BadInput that lists every mistake with its place; `name` is the file's."""
+def read_declared(text: str, *, name: str = "", folder: Path = Path()) -> Declared:
+    """Read a declared set-up. Raises BadInput that lists every mistake with its place; `name` is the file's.
+
+    `folder` is where files of secrets are looked for.
+    """
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -267,7 +292,7 @@ def read_declared(text: str, *, name: str = "") -> Declared:
     root = _Table("", content, mistakes)
     declared = Declared(
         users=[_read_user(table, Role.SERVER_ADMIN) for table in root.tables("user")],
-        institutions=[_read_institution(table) for table in root.tables("institution")],
+        institutions=[_read_institution(table, folder) for table in root.tables("institution")],
     )
     root.done()
     _check_names(declared, mistakes)
@@ -278,11 +303,12 @@ def read_declared(text: str, *, name: str = "") -> Declared:
     return declared
 
 
-def _read_institution(table: _Table) -> DeclaredInstitution:
+def _read_institution(table: _Table, folder: Path) -> DeclaredInstitution:
     found = DeclaredInstitution(
         name=table.get("name", _text()),
         users=[_read_user(one, None) for one in table.tables("user")],
         configurations=[_read_configuration(one) for one in table.tables("configuration")],
+        services=[_read_service(one, folder) for one in table.tables("service")],
         exams=[_read_exam(one) for one in table.tables("exam")],
         connections=[_read_connection(one) for one in table.tables("connection")],
     )
@@ -343,6 +369,28 @@ def _settings(value: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
+def _read_service(table: _Table, folder: Path) -> DeclaredService:
+    found = DeclaredService(
+        place=table.place, name=table.get("name", _text()), service=table.get("service", _offered), values={}
+    )
+    content = table.rest()
+    if found.service:
+        try:
+            found.values = read_values(content, DESCRIPTIONS[found.service.value], folder)
+        except BadInput as error:
+            table.mistake(error.field or "", error.message)
+    return found
+
+
+def _offered(value: Any) -> Service:
+    """A service that has something to be entered."""
+    if value not in DESCRIPTIONS or not DESCRIPTIONS[value].fields:
+        raise ValueError(
+            f"one of {', '.join(k for k, said in DESCRIPTIONS.items() if said.fields)} is needed."
+        )
+    return Service(value)
+
+
 def _features(value: Any) -> list[str]:
     if not isinstance(value, list):
         raise ValueError("a list of features is needed.")  # noqa: TRY004
@@ -371,22 +419,28 @@ def _read_exam(table: _Table) -> DeclaredExam:
     configuration = table.get("configuration", _text(), None)
     quit_password = table.get("quit_password", _password, None)
     proctoring = table.table("proctoring")
+    definition: str | None = None
+    accept_unproven = False
     if_new: dict[str, Any] = {}
     if proctoring is not None:
         if_new = {"proctoring_enabled": True, "collecting_room_size": 20}
         values |= {
             "proctoring_enabled": proctoring.get("enabled", _flag, UNSAID),
-            "service": proctoring.get("service", _service, UNSAID),
+            "service": proctoring.get("service", _word(Service), UNSAID),
             "collecting_room_size": proctoring.get("collecting_room_size", _room_size, UNSAID),
             "join_by": proctoring.get("join_by", _word(JoinBy), UNSAID),
             "features": proctoring.get("features", _features, UNSAID),
         }
+        definition = proctoring.get("definition", _text(), None)
+        accept_unproven = bool(proctoring.get("accept_unproven", _flag, False))
         proctoring.done()
     if values["starts_at"] and values["ends_at"] and values["ends_at"] <= values["starts_at"]:
         table.get("end", _refuse("the end must be later than the start."), None)
     table.done()
     said = {name: value for name, value in values.items() if value is not UNSAID}
-    return DeclaredExam(table.place, said, supporters, configuration, quit_password, if_new)
+    return DeclaredExam(
+        table.place, said, supporters, configuration, quit_password, definition, accept_unproven, if_new
+    )
 
 
 def _refuse(message: str) -> Callable[[Any], Any]:
@@ -436,6 +490,7 @@ def _check_names(declared: Declared, mistakes: _Mistakes) -> None:
             (f"configuration names in {i.name!r}", [c.name for c in i.configurations])
             for i in declared.institutions
         ),
+        *((f"service names in {i.name!r}", [c.name for c in i.services]) for i in declared.institutions),
     ]
     for what, names in groups:
         for name in sorted({n for n in names if n is not None and names.count(n) > 1}):

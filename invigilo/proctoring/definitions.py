@@ -16,7 +16,7 @@ from invigilo.accounts.model import Account, Kind, Right
 from invigilo.accounts.permissions import access, institution_of, require
 from invigilo.activity.service import record
 from invigilo.clock import Clock, to_ms
-from invigilo.errors import CHANGED_MEANWHILE, BadInput, Invalid, NotAllowed, Problem, Refused
+from invigilo.errors import CHANGED_MEANWHILE, BadInput, Invalid, NotAllowed, NotFound, Problem, Refused
 from invigilo.exams.directory import directory_changed
 from invigilo.exams.model import Service
 from invigilo.proctoring import rules
@@ -129,6 +129,7 @@ class ServiceDefinitions:
             sealed={name: self._sealed(secret, to_ms(now)) for name, secret in secrets.items()},
             created_at=to_ms(now),
         )
+        await directory_changed(w)
         made = await queries.by_id(w.db, definition_id)
         assert made is not None
         await self._record(w, "service_created", made, by, service=service.value, secrets=sorted(secrets))
@@ -162,19 +163,27 @@ class ServiceDefinitions:
     async def change(self, definition_id: int, wish: DefinitionWish, *, by: Account) -> ServiceDefinition:
         """Raises NotFound, NotAllowed, Invalid, and Refused (`changed_meanwhile`, `service_in_use`)."""
         async with self._work() as w:
-            await queries.lock_users(w.db, definition_id)
-            before = access(
-                by, Kind.SERVICE, await queries.by_id(w.db, definition_id, lock=True), Right.CHANGE
+            return await self.change_in(w, definition_id, wish, by=by)
+
+    async def change_in(
+        self, w: Work, definition_id: int, wish: DefinitionWish, *, by: Account | None
+    ) -> ServiceDefinition:
+        """As `change`; None is the operator of this server, who may."""
+        await queries.lock_users(w.db, definition_id)
+        before = await queries.by_id(w.db, definition_id, lock=True)
+        if by is not None:
+            before = access(by, Kind.SERVICE, before, Right.CHANGE)
+        if before is None:
+            raise NotFound(f"There is no service {definition_id}.")
+        if wish.revision is not None and wish.revision != before.revision:
+            raise Refused(
+                CHANGED_MEANWHILE,
+                "Somebody else changed this meanwhile. Look at what is new and save again.",
             )
-            if wish.revision is not None and wish.revision != before.revision:
-                raise Refused(
-                    CHANGED_MEANWHILE,
-                    "Somebody else changed this meanwhile. Look at what is new and save again.",
-                )
-            return await self._change_in(w, before, wish, by)
+        return await self._change_in(w, before, wish, by)
 
     async def _change_in(
-        self, w: Work, before: ServiceDefinition, wish: DefinitionWish, by: Account
+        self, w: Work, before: ServiceDefinition, wish: DefinitionWish, by: Account | None
     ) -> ServiceDefinition:
         name = wish.name.strip()
         taken = await self.is_name_taken(w, before.institution_id, name, but=before.id)

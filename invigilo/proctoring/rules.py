@@ -154,6 +154,17 @@ def needs_acceptance(wish: SettingsWish, holder: Holder, definition: ServiceDefi
     return not stays_on(wish, holder)
 
 
+def is_accepted_now(wish: SettingsWish, holder: Holder, definition: ServiceDefinition | None) -> bool:
+    """Whether this wish is the one by which somebody begins to use an unproven service."""
+    return (
+        wish.enabled
+        and wish.accept_unproven
+        and definition is not None
+        and not definition.is_proven
+        and not stays_on(wish, holder)
+    )
+
+
 def stays_on(wish: SettingsWish, holder: Holder) -> bool:
     """On before and after, with the same service."""
     now = holder.settings

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from invigilo.accounts import passwords
 from invigilo.clock import SystemClock
@@ -29,6 +29,8 @@ from invigilo.storage.tables import (
     exam_supporters,
     exams,
     institutions,
+    rooms,
+    service_definitions,
     sessions,
     users,
 )
@@ -209,7 +211,8 @@ MISTAKES: list[tuple[str, str, str]] = [
     ('supporters = ["ada"]', 'supporters = "ada"', f"{EXAM}.supporters: a list of user names is needed"),
     ('supporters = ["ada"]', "supporters = [7]", f"{EXAM}.supporters: a text is needed"),
     ("enabled = true", 'enabled = "yes"', f"{EXAM}.proctoring.enabled: write true or false"),
-    ('service = "builtin"', 'service = "jitsi"', "not available in this version yet"),
+    ('service = "builtin"', 'service = "jitsi"', f"{EXAM}.proctoring.definition: Choose a service"),
+    ('service = "builtin"', 'definition = "Nowhere"', "no service 'Nowhere' in this institution"),
     ('service = "builtin"', 'service = "skype"', f"{EXAM}.proctoring.service: one of"),
     ("collecting_room_size = 5", "collecting_room_size = 0", "from 1 to 500"),
     ("collecting_room_size = 5", "collecting_room_size = 501", 'or "no limit"'),
@@ -440,3 +443,90 @@ async def test_an_exam_cannot_have_a_configuration_that_is_not_there(untouched: 
         BadInput, match=r"exam\[0\].configuration: there is no published configuration 'Physics'"
     ):
         await _apply(untouched, CONFIGURED.replace('configuration = "Maths"', 'configuration = "Physics"'))
+
+
+# --- meeting services ---
+
+JITSI = """
+[[institution.service]]
+name = "Jitsi of the exam office"
+service = "jitsi"
+server_url = "https://meet.example.org"
+app_id = "exam-office"
+app_secret_file = "jitsi.secret"
+"""
+ON_JITSI = SET_UP.replace(
+    'service = "builtin"',
+    'service = "jitsi"\ndefinition = "Jitsi of the exam office"\naccept_unproven = true',
+).replace("[[institution.connection]]", JITSI + "[[institution.connection]]", 1)
+
+
+async def _apply_beside(
+    storage: Storage, folder: Path, text: str, secret: str = "a-secret-of-tests"
+) -> Report:
+    (folder / "jitsi.secret").write_text(f"{secret}\n", encoding="utf-8")
+    return await apply_text(text, storage, SystemClock(), folder=folder)
+
+
+async def test_a_meeting_service_is_entered_and_used_and_its_secret_is_in_a_file(
+    storage: Storage, tmp_path: Path
+) -> None:
+    report = await _apply_beside(storage, tmp_path, ON_JITSI)
+    assert "created service 'Jitsi of the exam office': test it before exams use it" in map(
+        str, report.changes
+    )
+    (exam,) = await _rows(storage, exams)
+    (definition,) = await _rows(storage, service_definitions)
+    assert (exam.service, exam.service_definition_id) == ("jitsi", definition.id)
+    assert "a-secret-of-tests" not in json.dumps(definition.secrets_encrypted)
+    assert exam.unproven_accepted_by == "server"
+    again = await _apply_beside(storage, tmp_path, ON_JITSI)
+    assert (again.changes, again.unchanged) == ([], 6)
+
+
+async def test_a_rotated_secret_is_stored_and_the_service_is_to_be_tested_again(
+    storage: Storage, tmp_path: Path
+) -> None:
+    await _apply_beside(storage, tmp_path, ON_JITSI)
+    report = await _apply_beside(storage, tmp_path, ON_JITSI, secret="another-secret-of-tests")
+    assert [str(change) for change in report.changes] == [
+        "changed service 'Jitsi of the exam office': test it again"
+    ]
+
+
+async def test_an_untested_service_needs_the_word_of_whoever_applies(
+    storage: Storage, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=r"proctoring\.accept_unproven: This service has not passed its test"):
+        await _apply_beside(storage, tmp_path, ON_JITSI.replace("\naccept_unproven = true", ""))
+    assert await _rows(storage, institutions) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (('app_id = "exam-office"', ""), "service[0].app_id:"),
+        (('app_id = "exam-office"', 'ap_id = "exam-office"'), "Did you mean app_id?"),
+        (('server_url = "https://meet.example.org"', 'server_url = "http://a:b@meet?x"'), "server_url"),
+        (('service = "jitsi"\nserver_url', 'service = "builtin"\nserver_url'), "one of jitsi, jaas"),
+        (("jitsi.secret", "missing.secret"), "cannot be read: No such file"),
+    ],
+)
+async def test_what_is_wrong_with_a_service_is_said_with_its_place(
+    storage: Storage, tmp_path: Path, change: tuple[str, str], complaint: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        await _apply_beside(storage, tmp_path, ON_JITSI.replace(*change))
+    assert complaint in caught.value.message
+    assert await _rows(storage, institutions) == []
+
+
+async def test_the_service_of_an_exam_with_rooms_stays(storage: Storage, tmp_path: Path) -> None:
+    """Rooms at one service cannot be closed at another (live-proctoring.md §2.5)."""
+    await _apply_beside(storage, tmp_path, ON_JITSI)
+    async with storage.work() as w:
+        (exam,) = await w.db.execute(select(exams.c.id))
+        values = {"kind": "collecting", "number": 1, "name": "a" * 32, "state": "open", "created_at": 1}
+        await w.db.execute(insert(rooms).values(exam_id=exam.id, **values))
+    with pytest.raises(BadInput, match=r"cannot be changed\. Reset the rooms first"):
+        await _apply(storage, SET_UP)
