@@ -12,10 +12,11 @@ from sqlalchemy import insert, update
 
 from invigilo.exams.directory import directory_changed
 from invigilo.exams.model import JoinBy, Service
+from invigilo.simulate.jaas import SignedReports, jaas_stand_in
 from invigilo.simulate.jitsi import JitsiStandIn, Mood, Reports, jitsi_stand_in
 from invigilo.simulate.jitsi_rules import Deployment
 from invigilo.storage.tables import exams, service_definitions
-from tests.providers.keys import jitsi_values
+from tests.providers.keys import APP_ID, KEY_ID, jaas_values, jitsi_values, public_half
 from tests.server import Server, running
 
 SECRET = jitsi_values()["app_secret"]
@@ -61,8 +62,14 @@ async def use_jitsi(
     server: Server, jitsi: JitsiStandIn, *, app_secret: str = SECRET, join_by: JoinBy = JoinBy.PAGE
 ) -> int:
     """Make a definition of this stand-in and let every exam meet there; returns its id."""
-    app = server.app
     secrets = {"app_secret": app_secret, "events_secret": EVENTS_SECRET}
+    return await _use(server, Service.JITSI, _values(jitsi.url), secrets, join_by)
+
+
+async def _use(
+    server: Server, service: Service, values: dict[str, str], secrets: dict[str, str], join_by: JoinBy
+) -> int:
+    app = server.app
     async with app.work() as w:
         definition_id = (
             await w.db.execute(
@@ -70,9 +77,9 @@ async def use_jitsi(
                 .values(
                     {
                         "institution_id": int(await server.institution()),
-                        "name": "Our Jitsi",
-                        "service": "jitsi",
-                        "values": _values(jitsi.url),
+                        "name": "Our meetings",
+                        "service": service.value,
+                        "values": values,
                         "secrets_encrypted": _sealed(server, secrets),
                         "created_at": 0,
                     }
@@ -82,7 +89,7 @@ async def use_jitsi(
         ).scalar_one()
         await w.db.execute(
             update(exams).values(
-                service=Service.JITSI.value, service_definition_id=definition_id, join_by=join_by.value
+                service=service.value, service_definition_id=definition_id, join_by=join_by.value
             )
         )
         await directory_changed(w)
@@ -111,3 +118,19 @@ async def meeting_site(
         if reports:
             told.url = f"{server.url}/hooks/{definition_id}"
         yield MeetingSite(server, jitsi, definition_id)
+
+
+@asynccontextmanager
+async def jaas_site(folder: Path, **more: Any) -> AsyncIterator[MeetingSite]:
+    """The same at a stand-in of JaaS, whose webhooks reach our server."""
+    told = SignedReports(secret=EVENTS_SECRET)
+    keys = {f"{APP_ID}/{KEY_ID}": public_half()}
+    async with (
+        jaas_stand_in(APP_ID, keys, reports=told) as jaas,
+        running(folder, **more) as server,
+    ):
+        values = jaas_values(server_url=jaas.url)
+        secrets = {"private_key": values.pop("private_key"), "events_secret": EVENTS_SECRET}
+        definition_id = await _use(server, Service.JAAS, values, secrets, JoinBy.PAGE)
+        told.url = f"{server.url}/hooks/{definition_id}"
+        yield MeetingSite(server, jaas, definition_id)

@@ -14,7 +14,8 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from invigilo.simulate.jitsi import Mood
 from tests.browser.test_candidate_page import PATIENCE, check, connected, entry, opened, state, until
-from tests.meeting_site import SECRET, MeetingSite, meeting_site
+from tests.meeting_site import SECRET, MeetingSite, jaas_site, meeting_site
+from tests.providers.keys import APP_ID
 from tests.server import SET_UP, SebWire
 from tests.web.people import sign_in
 
@@ -180,6 +181,30 @@ async def test_two_rooms_in_two_windows_do_not_know_of_each_other(
                 await expect(room.locator(f"[data-id='{outside.live.id}']")).to_have_count(0)
             assert len(site.jitsi.rooms.by_name) == 2
             await ada.close()
+
+
+@pytest.mark.spec("live-proctoring", 60)
+async def test_meetings_at_jaas_lie_under_the_app_id_on_both_sides(
+    context: BrowserContext, browser: Browser, tmp_path: Path
+) -> None:
+    """Script, room and token are the tenant's; its signed webhooks say who is there before any proctor looks."""
+    async with jaas_site(tmp_path) as site:
+        lea = await seb(site, "Lea")
+        async with alive(lea):
+            page = await opened(context, entry(lea))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+            await until(lambda: lea.live.meeting.present(site.server.app.clock.now_ms()) is True)
+            (room,) = site.jitsi.rooms.by_name.values()
+            (candidate,) = [one for one in room.members.values() if one.nick != "focus"]
+            assert not candidate.is_moderator
+            ada = await proctor(browser, site)
+            there = await opened(ada, window(site, lea))
+            await expect(member(there, lea, "present")).to_be_visible()
+            await until(lambda: lea.live.page.last_frames_at is not None)
+            assert any(one.is_moderator for one in room.members.values() if one.nick != "focus")
+            await ada.close()
+        scripts = {path for path in site.jitsi.requests if path.endswith("external_api.js")}
+        assert scripts == {f"/{APP_ID}/external_api.js"}
 
 
 @pytest.mark.spec("live-proctoring", 19)
