@@ -296,8 +296,7 @@ class _Applier:
         except Refused as error:
             raise BadInput(f"{wish.place}.proctoring: {error.message}") from error
         problems = rules.settings_problems(wanted, holder, definition, self._services.choices)
-        if "join_by" not in values:
-            problems = [one for one in problems if one.field != "join_by"]  # stored before there was a rule
+        problems = [one for one in problems if one.field != "join_by"]  # the wall says who cannot join so
         if problems:
             listed = [f"{wish.place}.proctoring.{one.field}: {one.message}" for one in problems]
             raise BadInput("\n  ".join(listed))
