@@ -44,9 +44,6 @@ from invigilo.storage.queries import proctoring as queries
 from invigilo.storage.queries import services as service_queries
 from invigilo.storage.work import Work, WorkFactory
 
-PERSON_WAITS = 4
-"""Seconds somebody who saves or resets waits for the meeting service; what lasts longer is finished by the sweep."""
-
 
 @dataclass(frozen=True, slots=True)
 class SettingsView:
@@ -149,7 +146,7 @@ class ProctoringSettingsService:
         async with self._work() as w:
             saved = await self.save_in(w, kind, holder_id, wish, by=by)
         if wish.close_rooms and not wish.enabled:
-            await self._rooms.finish_steps(within=PERSON_WAITS)
+            await self._rooms.finish_steps()
         return saved
 
     async def enter(
@@ -250,7 +247,7 @@ class ProctoringSettingsService:
             rules.may_reset(use)
             await self._rooms.remove_rooms_in(w, exam_id)
             await self._record(w, "rooms_reset", holder, by, {"rooms": use.rooms})
-        await self._rooms.finish_steps(within=PERSON_WAITS)
+        await self._rooms.finish_steps()
         async with self._reading() as w:
             return await _stuck(w, exam_id)
 
