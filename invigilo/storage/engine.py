@@ -7,6 +7,8 @@ that read first and wants to write later could otherwise fail half way.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import sqlite3
 from contextlib import AbstractAsyncContextManager, closing, nullcontext
@@ -18,13 +20,14 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from invigilo import fields
 from invigilo.errors import BadInput
 from invigilo.storage.turns import Turns
 
 SQLITE_FILE = "invigilo.sqlite3"
+LAST_USERS = 5  # seconds that closing waits for transactions under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,15 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     async def dispose(self) -> None:
-        await self.writing.dispose()
-        if self.reading is not self.writing:
-            await self.reading.dispose()
+        """Close every connection, those still in use when their users are done: a pool forgets what it gets back after it
+        was disposed of, and nobody would ever close it.
+        """
+        for engine in {self.writing, self.reading}:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_USERS):
+                    while _in_use(engine):  # noqa: ASYNC110  (a pool tells nobody when it gets one back)
+                        await asyncio.sleep(0.005)
+            await engine.dispose()
 
 
 def database_url(given: str | None, data_dir: Path) -> URL:
@@ -114,6 +123,11 @@ def open_database(url: URL) -> Database:
         json_serializer=_as_json,
     )
     return Database(url, writing=engine, reading=engine)
+
+
+def _in_use(engine: AsyncEngine) -> int:
+    pool = engine.pool
+    return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
 
 def _lower(value: Any) -> Any:
