@@ -42,8 +42,10 @@ from invigilo.monitoring.model import Device, OsFamily
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
+from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.model import Holder, HolderKind
 from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.settings import ProctoringSettingsService
@@ -130,6 +132,23 @@ class App:
             page_of=self.registry.page_of,
             provider_by=self.registry.provider,
         )
+        self.calls = Calls(
+            work=self.work,
+            reading=self.reading,
+            directory=self.directory,
+            rooms=self.rooms,
+            clock=self.clock,
+            provider_of=providers or self.registry.provider_of,
+        )
+        self.messages = Messages(
+            work=self.work,
+            reading=self.reading,
+            directory=self.directory,
+            rooms=self.rooms,
+            live=self.live,
+            bus=self.bus,
+            clock=self.clock,
+        )
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
         self.connections.when_gone = self.rooms.free
@@ -154,6 +173,8 @@ class App:
             hub=self.hub,
             connections=self.connections,
             rooms=self.rooms,
+            calls=self.calls,
+            messages_=self.messages,
             meetings=self.meetings,
             directory=self.directory,
             stream=self.stream,
@@ -161,6 +182,8 @@ class App:
             work=self.work,
             clock=self.clock,
         )
+        self.messages.to_candidates = self.sockets.show_to_candidates
+        self.messages.to_proctors = self.sockets.show_to_proctors
         self.live.on_change(self.sockets.on_connection_changed)
         self.accounts = Accounts(
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
@@ -221,6 +244,8 @@ class App:
             live=self.live,
             connections=self.connections,
             rooms=self.rooms,
+            calls=self.calls,
+            messages=self.messages,
             hub=self.hub,
             stream=self.stream.run,
             clock=self.clock,
@@ -242,6 +267,8 @@ class App:
             rosters=self.rosters,
             connections=self.connections,
             rooms=self.rooms,
+            calls=self.calls,
+            messages=self.messages,
             meetings=self.meetings,
             directory=self.directory,
             writer=self.writer,

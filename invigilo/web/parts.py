@@ -25,8 +25,10 @@ from invigilo.exams.service import Exams
 from invigilo.exams.templates import Templates
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
+from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.settings import ProctoringSettingsService
 from invigilo.rtc.hub import Hub
@@ -58,6 +60,8 @@ class Site:
     rosters: Rosters
     connections: Connections
     rooms: Rooms
+    calls: Calls
+    messages: Messages
     meetings: Meetings
     directory: Directory
     writer: Writer

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,14 +21,17 @@ from prometheus_client import Gauge
 from invigilo.accounts.model import Account, Right
 from invigilo.accounts.permissions import access_exam
 from invigilo.clock import Clock, to_ms
-from invigilo.errors import InvigiloError, NotFound, Refused, Unavailable
+from invigilo.errors import BadInput, InvigiloError, NotFound, Refused, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam, Service
 from invigilo.monitoring.live import LiveConnection
 from invigilo.monitoring.meeting import PageState
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.wall import name_of
+from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.meetings import Entry, Found, Meetings
+from invigilo.proctoring.messages import Messages
+from invigilo.proctoring.model import Message, Perception, RoomKind, subject_of
 from invigilo.proctoring.service import Rooms
 from invigilo.rtc import limits, messages
 from invigilo.rtc.hub import CandidateSocket, Hub, ProctorSocket
@@ -63,6 +66,8 @@ class Sockets:
         hub: Hub,
         connections: Connections,
         rooms: Rooms,
+        calls: Calls,
+        messages_: Messages,
         meetings: Meetings,
         directory: Directory,
         stream: Stream,
@@ -73,6 +78,8 @@ class Sockets:
         self._hub = hub
         self._connections = connections
         self._rooms = rooms
+        self._calls = calls
+        self._messages = messages_
         self._meetings = meetings
         self._directory = directory
         self._stream = stream
@@ -108,12 +115,14 @@ class Sockets:
         allowance = Allowance(limits.CANDIDATE_RATE, limits.CANDIDATE_BURST)
         stills = Allowance(limits.STILL_RATE, limits.STILL_BURST)
         entries = Allowance(limits.ENTRY_RATE, limits.ENTRY_BURST)
+        sayings = Allowance(limits.SAY_RATE, limits.SAY_BURST)
+        self._spawn(self._show_unread(mine, live))
 
         async def handle(frame: str | bytes) -> bool:
             live.page.heard_at = self._clock.now_ms()
             if isinstance(frame, bytes):
                 return self._still(mine, live, frame, stills)
-            return await self._from_candidate(mine, live, frame, entries)
+            return await self._from_candidate(mine, live, frame, entries, sayings)
 
         with _open.labels("candidate").track_inprogress():
             try:
@@ -182,7 +191,7 @@ class Sockets:
             "ice_servers": self._ice.for_peer(f"c{live.id}", now_ms=self._clock.now_ms()),
             "watchers": len(self._hub.watchers_of(live.id))
             if self._exam_at_service(live) is None
-            else live.meeting.watchers(self._clock.now_ms()),
+            else live.meeting.watchers(live.room_id, self._clock.now_ms()),
             **self._place_message(live),
         }
 
@@ -205,7 +214,12 @@ class Sockets:
         return True
 
     async def _from_candidate(
-        self, mine: CandidateSocket, live: LiveConnection, frame: str, entries: Allowance
+        self,
+        mine: CandidateSocket,
+        live: LiveConnection,
+        frame: str,
+        entries: Allowance,
+        sayings: Allowance,
     ) -> bool:
         message = _decode(messages.candidate_decoder, frame, mine.outbox)
         page = live.page
@@ -247,12 +261,57 @@ class Sockets:
                     mine.is_entering = True
                     self._spawn(self._let_in(mine, live, entries))
                 return True
+            case messages.MessageDelivered(id=message_id):
+                self._messages.receipt(live, message_id, is_read=False)
+                return True
+            case messages.MessageRead(id=message_id):
+                self._messages.receipt(live, message_id, is_read=True)
+                return True
+            case messages.Say(text=text):
+                if not sayings.take(time.monotonic()):
+                    mine.outbox.put(_error("too_many", "Wait before you write again."))
+                    return False
+                self._spawn(self._say(mine, live, text))
+                return True
             case messages.Hello():
                 return True
             case _:
                 return False
         self._connections.live.heard(live, "page")
         return True
+
+    # --- messages ---
+
+    async def _show_unread(self, mine: CandidateSocket, live: LiveConnection) -> None:
+        for message in await self._messages.unread(live.id):
+            mine.outbox.put(_shown(message))
+
+    async def _say(self, mine: CandidateSocket, live: LiveConnection, text: str) -> None:
+        try:
+            await self._messages.say(live, text)
+        except Refused as refusal:
+            mine.outbox.put(_error(refusal.code, refusal.message))
+        except BadInput as wrong:
+            mine.outbox.put(_error("bad_message", wrong.message))
+
+    def show_to_candidates(self, message: Message, connection_ids: Sequence[int]) -> None:
+        """To those whose page is at this node."""
+        for connection_id in connection_ids:
+            socket = self._hub.candidates.get(connection_id)
+            if socket is not None:
+                socket.outbox.put(_shown(message))
+
+    def show_to_proctors(self, message: Message) -> None:
+        """What a candidate wrote, to every page of a proctor of the exam."""
+        said = {
+            "t": "said",
+            "id": message.id,
+            "connection": message.from_connection_id,
+            "at": message.at,
+            "text": message.text,
+        }
+        for socket in self._hub.proctors_of(message.exam_id):
+            socket.outbox.put(said)
 
     async def _let_in(self, mine: CandidateSocket, live: LiveConnection, entries: Allowance) -> None:
         """When it is this page's turn; its token is made then, and asking again meanwhile changes nothing."""
@@ -281,7 +340,7 @@ class Sockets:
         """In a service's meeting nothing passes through us, so who looks is known from the proctors' pages there."""
         if self._exam_at_service(live) is None:
             return
-        count = live.meeting.watchers(self._clock.now_ms())
+        count = live.meeting.watchers(live.room_id, self._clock.now_ms())
         if count != mine.told_watchers:
             mine.told_watchers = count
             mine.outbox.put({"t": "watchers", "count": count})
@@ -430,6 +489,8 @@ class Sockets:
                 exam = self._directory.exam(mine.exam_id)
                 enter = partial(self._meetings.entry_of_proctor, exam, room, account)
                 return self._answer_entry(mine.outbox, enter, entries)
+            case messages.HoldRoom():
+                self._spawn(self._hold(mine, account, message))
             case messages.Seen():
                 self._take_seen(mine, message)
             case _:
@@ -444,6 +505,27 @@ class Sockets:
                 continue
             live.page.last_frames_at = now
             self._connections.live.heard(live, "frames")
+
+    async def _hold(self, mine: ProctorSocket, account: Account, message: messages.HoldRoom) -> None:
+        """One after the other for each page: an answer says what counts now."""
+        async with mine.holding:
+            wish = Perception(message.audio, message.video, message.chat)
+            try:
+                exam = self._directory.exam(mine.exam_id)
+                held = await self._calls.hold(exam, message.room, mine.peer, wish, by=account)
+            except (NotFound, Refused) as refusal:
+                code = refusal.code if isinstance(refusal, Refused) else "no_such_room"
+                mine.outbox.put({**_error(code, refusal.message), "room": message.room})
+                return
+            mine.outbox.put(
+                {
+                    "t": "held",
+                    "room": message.room,
+                    "audio": held.audio,
+                    "video": held.video,
+                    "chat": held.chat,
+                }
+            )
 
     def _take_seen(self, mine: ProctorSocket, message: messages.Seen) -> None:
         mine.in_meeting = None if message.participants is None else message.room
@@ -468,10 +550,12 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
     """Where a client should be and what it may perceive."""
     room = (
         None
-        if live.room_number is None
+        if live.room_number is None or live.room_kind is None
         else {
+            "id": live.room_id,
+            "kind": live.room_kind,
             "number": live.room_number,
-            "subject": f"Room {live.room_number}",
+            "subject": subject_of(RoomKind(live.room_kind), live.room_number),
             "state": live.room_state,
         }
     )
@@ -482,11 +566,16 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
         "receive_audio": audio,
         "receive_video": video,
         "chat": chat,
+        "beyond": live.is_beyond,
     }
 
 
 def _place_of(live: LiveConnection) -> tuple[Any, ...]:
-    return live.revision, live.room_number, live.room_state, live.receive
+    return live.revision, live.room_id, live.room_state, live.receive, live.is_beyond
+
+
+def _shown(message: Message) -> dict[str, Any]:
+    return {"t": "message", "id": message.id, "at": message.at, "by": message.by, "text": message.text}
 
 
 def meeting_message(entry: Entry) -> dict[str, Any]:

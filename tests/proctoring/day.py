@@ -169,6 +169,8 @@ class Day:
             live=world.live,
             connections=world.connections,
             rooms=world.rooms,
+            calls=world.calls,
+            messages=world.messages,
             hub=None,
             stream=None,
             clock=world.clock,

@@ -64,7 +64,7 @@ export class Feed extends EventTarget {
     switch (message.t) {
       case "snapshot":
         this.rows = new Map(message.rows.map((row) => [row.id, row]));
-        this.rooms = new Map(message.rooms.map((room) => [room.number, room]));
+        this.rooms = new Map(message.rooms.map((room) => [room.id, room]));
         this.exam = message.exam;
         this.iceServers = message.ice_servers ?? [];
         this.tries = 0;
@@ -85,8 +85,8 @@ export class Feed extends EventTarget {
   apply(message) {
     for (const row of message.rows) this.rows.set(row.id, row);
     for (const id of message.gone) this.rows.delete(id);
-    for (const room of message.rooms) this.rooms.set(room.number, room);
-    for (const number of message.gone_rooms) this.rooms.delete(number);
+    for (const room of message.rooms) this.rooms.set(room.id, room);
+    for (const id of message.gone_rooms) this.rooms.delete(id);
     if (message.exam) this.exam = message.exam;
     for (const [id, at] of message.pings) {
       const row = this.rows.get(id);

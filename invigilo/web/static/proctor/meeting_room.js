@@ -4,7 +4,7 @@ import { enter, originOf } from "../meeting/meeting.js";
 import { Feed } from "./feed.js";
 import { PeopleList } from "./meeting_people.js";
 import { page, say, t } from "./page.js";
-import { showTabs } from "./room_list.js";
+import { belongsIn, showTabs } from "./room_list.js";
 import { isGone, sentenceOf } from "./status.js";
 
 const SAY_EVERY = 1_000; // ms between two reports of whom this page finds in the meeting
@@ -32,7 +32,7 @@ class Entrance {
     clearTimeout(this.timer);
     this.meeting?.leave();
     this.meeting = null;
-    if (feed.send({ t: "enter", room: page.roomNumber })) this.become(this.state === "waiting" ? "joining" : this.state);
+    if (feed.send({ t: "enter", room: page.roomId })) this.become(this.state === "waiting" ? "joining" : this.state);
     this.timer = setTimeout(() => this.ask(), ANSWER_WITHIN);
   }
 
@@ -58,7 +58,7 @@ class Entrance {
     if (state === "joined") this.pause = FIRST_PAUSE;
     if (state === "joining" || state === "joined") return;
     this.meeting = null;
-    feed.send({ t: "seen", room: page.roomNumber, participants: null });
+    feed.send({ t: "seen", room: page.roomId, participants: null });
     show();
     if (state !== "kicked") this.later();
   }
@@ -89,7 +89,7 @@ const entrance = new Entrance();
 // --- who should be there, and who is ---
 
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
-const belongs = (row) => row.room === page.roomNumber && !isGone(row);
+const belongs = (row) => belongsIn(row, page.roomId) && !isGone(row);
 
 function show() {
   const rows = [...feed.rows.values()].filter(belongs).sort((a, b) => collator.compare(a.name, b.name) || a.id - b.id);
@@ -112,7 +112,7 @@ function report() {
   const participants = found
     .filter((one) => one.identity)
     .map(({ identity, video, moderator }) => ({ identity: String(identity).slice(0, 64), video, moderator }));
-  feed.send({ t: "seen", room: page.roomNumber, participants });
+  feed.send({ t: "seen", room: page.roomId, participants });
 }
 
 const told = new Map();
@@ -159,12 +159,12 @@ feed.on("snapshot", () => {
   wanted = "";
   if (!entrance.meeting) entrance.ask();
   show();
-  showTabs(tabs, feed.rooms, page.roomNumber);
+  showTabs(tabs, feed.rooms, page.roomId);
 });
 feed.on("change", ({ rows, rooms }) => {
   show();
   speak(rows);
-  if (rooms) showTabs(tabs, feed.rooms, page.roomNumber);
+  if (rooms) showTabs(tabs, feed.rooms, page.roomId);
 });
 feed.on("meeting", (message) => entrance.ticket(message));
 feed.on("no_meeting", (message) => entrance.noTicket(message));

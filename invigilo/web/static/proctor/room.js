@@ -2,7 +2,7 @@
 
 import { Feed } from "./feed.js";
 import { page, say, t } from "./page.js";
-import { showTabs } from "./room_list.js";
+import { belongsIn, showTabs } from "./room_list.js";
 import { isGone, sentenceOf } from "./status.js";
 import { Tile } from "./tile.js";
 import { Watches } from "./watch.js";
@@ -18,7 +18,7 @@ let heard = null;
 let large = null;
 
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
-const belongs = (row) => row.room === page.roomNumber && !isGone(row);
+const belongs = (row) => belongsIn(row, page.roomId) && !isGone(row);
 
 /** Tiles keep their place: newcomers come last, so nothing jumps under the pointer. */
 function arrange() {
@@ -108,12 +108,12 @@ function speak(ids) {
 feed.on("change", ({ rows, rooms }) => {
   arrange();
   speak(rows);
-  if (rooms) showTabs(tabs, feed.rooms, page.roomNumber);
+  if (rooms) showTabs(tabs, feed.rooms, page.roomId);
 });
 feed.on("snapshot", () => {
   wanted = "";
   arrange();
-  showTabs(tabs, feed.rooms, page.roomNumber);
+  showTabs(tabs, feed.rooms, page.roomId);
 });
 feed.on("still", ({ id, jpeg }) => tiles.get(id)?.still(jpeg));
 setInterval(() => {

@@ -6,11 +6,18 @@ export function fill(room) {
   return room.size === null ? String(room.members) : t("room.fill", { members: room.members, size: room.size });
 }
 
-/** Problems first, then by number. A room without members whose life is over is not shown. */
+/** Whether a candidate belongs in this room: at home there, or called into it. */
+export function belongsIn(row, roomId) {
+  return row.room_id === roomId || row.called?.room === roomId;
+}
+
+export const isHome = (room) => room.kind === "collecting";
+
+/** Problems first, then by number. A room without members whose life is over is not shown; calls are not listed here. */
 export function ordered(rooms, { problemsFirst = true } = {}) {
   const weight = (room) => (problemsFirst && (room.problems || room.state === "failed") ? 0 : 1);
   return [...rooms]
-    .filter((room) => room.state !== "closed" || room.members)
+    .filter((room) => isHome(room) && (room.state !== "closed" || room.members))
     .sort((a, b) => weight(a) - weight(b) || a.number - b.number);
 }
 
@@ -92,7 +99,7 @@ export function showTabs(list, rooms, current) {
             className: "room-tab",
             href: `${page.base}/rooms/${room.number}`,
             "data-number": room.number,
-            "aria-current": room.number === current ? "page" : null,
+            "aria-current": room.id === current ? "page" : null,
           },
           `${t("room.number", { number: room.number })} (${fill(room)})`,
           ...marks(room).map((one) => {
