@@ -102,3 +102,31 @@ class Device:
     os_name: str | None = None
     seb_version: str | None = None
     address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose exams somebody looks back on; None is everybody's."""
+
+    institution_id: int | None = None
+    supporter_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventWish:
+    """Which client events to look for; everything that is said must fit."""
+
+    words: tuple[str, ...] = ()
+    """Each stands in the text, whatever the case."""
+    types: frozenset[EventType] = frozenset()
+    since: int | None = None
+    until: int | None = None
+    """Server times, ms; `until` is not included."""
+    value_from: float | None = None
+    value_to: float | None = None
+    candidate: str = ""
+    """Words of the candidate's name, user id or computer."""
+    exam_id: int | None = None
+    exam: str = ""
+    """Words of the exam's name."""
+    connection_id: int | None = None
