@@ -467,8 +467,24 @@ async def _details(db: AsyncConnection, ids: Sequence[int], sight: Sight) -> lis
         .order_by(_e.id.desc())
     )
     return [
-        FoundEvent(**{**row, "type": EventType(row["type"]), "state": ConnectionState(row["state"])})
-        for row in (await db.execute(query)).mappings()
+        FoundEvent(
+            id=row.id,
+            type=EventType(row.type),
+            server_time=row.server_time,
+            client_time=row.client_time,
+            numeric_value=row.numeric_value,
+            text=row.text,
+            connection_id=row.connection_id,
+            state=ConnectionState(row.state),
+            exam_id=row.exam_id,
+            exam=row.exam,
+            institution_id=row.institution_id,
+            user_session_id=row.user_session_id,
+            candidate=row.candidate,
+            account_name=row.account_name,
+            machine_name=row.machine_name,
+        )
+        for row in await db.execute(query)
     ]
 
 
