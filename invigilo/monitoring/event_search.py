@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from invigilo.accounts.model import Account, Right
 from invigilo.accounts.permissions import require_exams, sight_of
@@ -82,10 +82,10 @@ async def unhurried(read: Callable[[], Awaitable[T]]) -> T:
     return await asyncio.shield(task)
 
 
-_reading: set[asyncio.Future[object]] = set()  # the loop itself keeps tasks only weakly
+_reading: set[asyncio.Future[Any]] = set()  # the loop itself keeps tasks only weakly
 
 
-def _done(task: asyncio.Future[object]) -> None:
+def _done(task: asyncio.Future[Any]) -> None:
     _reading.discard(task)
     if not task.cancelled():
         task.exception()  # whoever waited got it; if nobody waits any more, it concerns nobody

@@ -171,6 +171,7 @@ class Day:
             rooms=world.rooms,
             hub=None,
             stream=None,
+            keep_events_indexed=None,
             clock=world.clock,
         )
 

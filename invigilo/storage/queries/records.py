@@ -267,9 +267,7 @@ async def connection_record(db: AsyncConnection, exam_id: int, connection_id: in
 async def never_connected(db: AsyncConnection, exam_id: int, limit: int) -> tuple[list[tuple[str, str]], int]:
     """Candidates of the roster of whom no client ever came: user id and name, and how many they are in all."""
     came = exists().where(_c.exam_id == exam_id, _c.user_session_id == candidates.c.user_id)
-    query = select(*(candidates.c.user_id, candidates.c.name)).where(
-        candidates.c.exam_id == exam_id, not_(came)
-    )
+    query: Select[Any] = select(candidates).where(candidates.c.exam_id == exam_id, not_(came))
     order = [func.lower(candidates.c.name), candidates.c.id]
     rows, total = await page_of(db, query, order=order, offset=0, limit=limit)
     return [(row.user_id, row.name) for row in rows], total
@@ -448,7 +446,9 @@ async def _rooms(
     db: AsyncConnection, of: ConnectionRecord, wanted: Slice, at: ColumnElement[Any], what: str
 ) -> list[Moment]:
     m = room_members.c
-    query = select(*(m.id, at.label("at"), rooms.c.kind, rooms.c.number)).join(rooms, rooms.c.id == m.room_id)
+    query: Select[Any] = select(room_members, at.label("at"), rooms.c.kind, rooms.c.number).join(
+        rooms, rooms.c.id == m.room_id
+    )
     query = query.where(m.connection_id == of.id, at.is_not(None))
     return [
         Moment(row.at, MomentKind.ROOM, row.id, what, detail={"room_kind": row.kind, "room": row.number})
