@@ -37,8 +37,11 @@ from invigilo.exams.service import Exams
 from invigilo.exams.templates import Templates
 from invigilo.jobs import Jobs
 from invigilo.monitoring.capability import capability_of, os_family
+from invigilo.monitoring.event_index import EventIndex
+from invigilo.monitoring.event_search import EventSearch
 from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.model import Device, OsFamily
+from invigilo.monitoring.records import Records
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
@@ -111,6 +114,9 @@ class App:
             box=storage.box,
             clock=self.clock,
         )
+        self.records = Records(reading=self.reading, box=storage.box, clock=self.clock)
+        self.event_search = EventSearch(reading=self.reading)
+        self.event_index = EventIndex(storage.database, self.work, waiting=lambda: self.writer.waiting_events)
         self.rooms = Rooms(
             work=self.work,
             reading=self.reading,
@@ -248,6 +254,7 @@ class App:
             messages=self.messages,
             hub=self.hub,
             stream=self.stream.run,
+            keep_events_indexed=self.event_index.keep,
             clock=self.clock,
         )
         self.pages = build_site(self._site(), lifespan=self._lifespan)
@@ -266,6 +273,8 @@ class App:
             templates=self.templates,
             rosters=self.rosters,
             connections=self.connections,
+            records=self.records,
+            event_search=self.event_search,
             rooms=self.rooms,
             calls=self.calls,
             messages=self.messages,

@@ -51,6 +51,7 @@ class Jobs:
     hub: Hub
     stream: Callable[[], Awaitable[None]]
     """The live stream's own loop."""
+    keep_events_indexed: Callable[[], Awaitable[None]]
     clock: Clock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
     _directory_wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,6 +74,7 @@ class Jobs:
             "messages": self.messages.run_once,
             "housekeeping": self._keep_house,
             "signalling": self._renew,
+            "event_index": self.keep_events_indexed,
         }
         if self.bus.has_others:
             loops["facts"] = self._share_facts

@@ -24,6 +24,8 @@ class Right(StrEnum):
     """See that the exam exists, its settings without secrets, its rooms and counts."""
     PROCTOR = "proctor"
     """Watch candidates, confirm notifications, send instructions."""
+    LOOK_BACK = "look_back"
+    """Read what candidates' clients left behind: connections, events, what was done about them."""
     CHANGE = "change"
     """Change the exam and its proctoring settings, hand out its connection files."""
 

@@ -11,13 +11,14 @@ from typing import Protocol, TypeVar
 from invigilo.accounts.model import Account, Kind, Right, Role
 from invigilo.errors import NotAllowed, NotFound
 from invigilo.exams.model import Exam
+from invigilo.monitoring.model import Sight
 
 _EXAM_RIGHTS: dict[Role, frozenset[Right]] = {
     Role.SERVER_ADMIN: frozenset({Right.SEE}),
     Role.INSTITUTION_ADMIN: frozenset({Right.SEE}),
-    Role.EXAM_ADMIN: frozenset({Right.SEE, Right.PROCTOR, Right.CHANGE}),
-    Role.EXAM_SUPPORTER: frozenset({Right.SEE, Right.PROCTOR}),
-    Role.AUDITOR: frozenset({Right.SEE}),
+    Role.EXAM_ADMIN: frozenset({Right.SEE, Right.PROCTOR, Right.LOOK_BACK, Right.CHANGE}),
+    Role.EXAM_SUPPORTER: frozenset({Right.SEE, Right.PROCTOR, Right.LOOK_BACK}),
+    Role.AUDITOR: frozenset({Right.SEE, Right.LOOK_BACK}),
 }
 
 
@@ -50,9 +51,23 @@ def require_exams(account: Account, right: Right) -> None:
         raise NotAllowed(_REFUSALS[right])
 
 
+def may_look_back(account: Account) -> bool:
+    """Whether there is anything of exams past that this person may read."""
+    return account.is_active and Right.LOOK_BACK in _EXAM_RIGHTS[account.role]
+
+
+def sight_of(account: Account) -> Sight:
+    """On whose exams this person looks back, for queries over many; `rights_on` says the same of one."""
+    return Sight(
+        institution_id=institution_of(account),
+        supporter_id=account.id if account.role is Role.EXAM_SUPPORTER else None,
+    )
+
+
 _REFUSALS = {
     Right.SEE: "You may not see this exam.",
     Right.PROCTOR: "Watching candidates is for the exam's supporters and exam administrators.",
+    Right.LOOK_BACK: "Looking back on candidates is for the exam's supporters, exam administrators and auditors.",
     Right.CHANGE: "Changing an exam is for exam administrators.",
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 
 
 class ConnectionState(StrEnum):
@@ -104,3 +106,86 @@ class Device:
     os_name: str | None = None
     seb_version: str | None = None
     address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose exams somebody looks back on; None is everybody's."""
+
+    institution_id: int | None = None
+    supporter_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventWish:
+    """Which client events to look for; everything that is said must fit."""
+
+    words: tuple[str, ...] = ()
+    """Each stands in the text, whatever the case."""
+    types: frozenset[EventType] = frozenset()
+    since: int | None = None
+    until: int | None = None
+    """Server times, ms; `until` is not included."""
+    value_from: float | None = None
+    value_to: float | None = None
+    candidate: str = ""
+    """Words of the candidate's name, user id or computer."""
+    exam_id: int | None = None
+    exam: str = ""
+    """Words of the exam's name."""
+    connection_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedExam:
+    """An exam that is over, in a list."""
+
+    id: int
+    institution_id: int
+    institution: str
+    name: str
+    starts_at: datetime
+    ended_at: datetime
+    time_zone: str
+    is_archived: bool
+    connections: int
+    errors: int
+    warnings: int
+
+
+class MomentKind(StrEnum):
+    """Where a moment of a connection's timeline comes from."""
+
+    STATE = "state"
+    ROOM = "room"
+    DEED = "deed"
+    INSTRUCTION = "instruction"
+    NOTIFICATION = "notification"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened to a connection. `what` is a stable word of its kind; `at` is server time, ms."""
+
+    at: int
+    kind: MomentKind
+    id: int
+    what: str
+    text: str = ""
+    """What a client or a proctor wrote."""
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+    sealed: str = ""
+    """An instruction's attributes, encrypted; only the service opens them."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a page of a timeline ended: what comes behind this moment is still to come."""
+
+    at: int
+    rank: int
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.at}-{self.rank}-{self.id}"

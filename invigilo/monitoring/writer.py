@@ -59,6 +59,10 @@ class Writer:
         self.in_trouble_since: int | None = None
         """When writing first failed, ms; None while all is well. Pages show it."""
 
+    @property
+    def waiting_events(self) -> int:
+        return len(self._events)
+
     def ping(self, live: LiveConnection) -> None:
         self._pinged[live.id] = live
 

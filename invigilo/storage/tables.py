@@ -407,6 +407,27 @@ client_events = Table(
     Index("ix_client_events_connection_id_id", "connection_id", "id"),
 )
 
+# What stands in every 4,096 ids of events, in a line: a search passes over what cannot fit (`queries/events.py`).
+event_blocks = Table(
+    "event_blocks",
+    metadata,
+    Column("block", Id, primary_key=True, autoincrement=False),
+    Column("first_time", Ms, nullable=False),
+    Column("last_time", Ms, nullable=False),
+    # Bit n: there is, or was, an event of type n.
+    Column("types", Integer, nullable=False),
+)
+
+# SQLite: the events whose words are in the full-text table `event_search`, which is made beside these tables.
+event_index = Table(
+    "event_index",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("low", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="only_one"),
+)
+
 notifications = Table(
     "notifications",
     metadata,

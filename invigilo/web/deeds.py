@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
-from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,12 +15,9 @@ from invigilo.activity.reading import ActivityWish, Deed
 from invigilo.activity.service import record
 from invigilo.web.catalogue import Catalogue
 from invigilo.web.parts import Site
+from invigilo.web.spreadsheet import BOM, download, lines, shown_time
 
 PREFIX = "activity.deed."
-BOM = "\ufeff".encode()
-"""By it spreadsheet programs recognise UTF-8."""
-_STARTS_FORMULA = ("=", "+", "-", "@")
-
 COLUMNS = ("time", "person", "what", "exam", "institution", "detail", "deed")
 
 
@@ -106,24 +100,6 @@ def zone_of(*names: str | None) -> ZoneInfo:
     return ZoneInfo("UTC")
 
 
-def defused(text: str) -> str:
-    """A spreadsheet program takes a cell that begins so for a formula and runs it; a quote in front makes it text."""
-    begins = text.lstrip()[:1]
-    is_risky = begins in _STARTS_FORMULA or text[:1] in {"\t", "\r", "\n"}
-    return f"'{text}" if text and is_risky else text
-
-
-def _lines(rows: list[list[str]]) -> bytes:
-    """RFC 4180."""
-    into = io.StringIO()
-    csv.writer(into, lineterminator="\r\n").writerows([[defused(cell) for cell in row] for row in rows])
-    return into.getvalue().encode("utf-8", "replace")
-
-
-def shown_time(at: datetime, zone: ZoneInfo) -> str:
-    return at.astimezone(zone).isoformat(sep=" ", timespec="seconds")
-
-
 async def as_csv(
     pieces: AsyncIterable[list[Deed]],
     *,
@@ -134,7 +110,7 @@ async def as_csv(
 ) -> AsyncGenerator[bytes]:
     """The record as a table, piece by piece; its head is in the reader's language."""
     head = [catalogue.text(language, f"activity.column.{name}", zone=zone.key) for name in COLUMNS]
-    yield BOM + _lines([head])
+    yield BOM + lines([head])
     async for deeds in pieces:
         rows = [
             [
@@ -149,7 +125,7 @@ async def as_csv(
             for one in deeds
         ]
         if rows:
-            yield _lines(rows)
+            yield lines(rows)
 
 
 async def csv_of(
@@ -166,7 +142,7 @@ async def csv_of(
             institution_id=account.institution_id,
         )
     pieces = site.activity.export(wish, institution_id=institution_id)
-    lines = as_csv(
+    table = as_csv(
         pieces,
         catalogue=site.renderer.catalogue,
         language=language,
@@ -174,12 +150,4 @@ async def csv_of(
         institutions=site.directory.institutions,
     )
     day = site.clock.now().astimezone(zone).date().isoformat()
-    return Stream(
-        lines,
-        media_type="text/csv; charset=utf-8; header=present",
-        headers={
-            "Content-Disposition": f'attachment; filename="activity-{day}.csv"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    return download(table, name=f"activity-{day}")

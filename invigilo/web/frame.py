@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Response
 
 from invigilo.accounts.model import Account, Kind, Right, Role
-from invigilo.accounts.permissions import rights_in
+from invigilo.accounts.permissions import may_look_back, rights_in
 from invigilo.errors import CHANGED_MEANWHILE, BadInput, Invalid, InvigiloError, Problem, Refused
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.pages.views import Area, Frame
@@ -18,12 +18,16 @@ from invigilo.web.render import DONE_COOKIE
 _AREAS: tuple[tuple[str, str, Kind | None], ...] = (
     ("monitoring", "/monitoring", None),
     ("exams", "/exams", None),
+    ("finished", "/finished", None),
+    ("events", "/events", None),
     ("configurations", "/configurations", Kind.CONFIGURATION),
     ("connections", "/connections", Kind.CONNECTION),
     ("services", "/services", Kind.SERVICE),
     ("people", "/people", Kind.USER),
     ("activity", "/activity", Kind.ACTIVITY),
 )
+
+_LOOKING_BACK = {"finished", "events"}
 
 _ALSO = {"exams": ("/templates",), "people": ("/institutions",)}
 """Pages that belong to an area though their address begins otherwise."""
@@ -38,7 +42,11 @@ def areas_of(account: Account, path: str) -> tuple[Area, ...]:
             is_here=any(path == one or path.startswith(f"{one}/") for one in (to, *_ALSO.get(name, ()))),
         )
         for name, to, kind in _AREAS
-        if kind is None or Right.SEE in rights_in(account, kind)
+        if (
+            may_look_back(account)
+            if name in _LOOKING_BACK
+            else kind is None or Right.SEE in rights_in(account, kind)
+        )
     )
 
 

@@ -23,6 +23,8 @@ from invigilo.exams.directory import Directory
 from invigilo.exams.rosters import Rosters
 from invigilo.exams.service import Exams
 from invigilo.exams.templates import Templates
+from invigilo.monitoring.event_search import EventSearch
+from invigilo.monitoring.records import Records
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.calls import Calls
@@ -59,6 +61,8 @@ class Site:
     templates: Templates
     rosters: Rosters
     connections: Connections
+    records: Records
+    event_search: EventSearch
     rooms: Rooms
     calls: Calls
     messages: Messages

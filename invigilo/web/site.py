@@ -33,6 +33,7 @@ from invigilo.web.api import exams as api_exams
 from invigilo.web.api import institutions as api_institutions
 from invigilo.web.api import people as api_people
 from invigilo.web.api import proctoring as api_proctoring
+from invigilo.web.api import records as api_records
 from invigilo.web.api import rosters as api_rosters
 from invigilo.web.api import services as api_services
 from invigilo.web.api import tokens as api_tokens
@@ -47,6 +48,7 @@ from invigilo.web.pages import (
     configuration_history,
     configurations,
     connections,
+    events,
     exam_templates,
     exams,
     institutions,
@@ -54,6 +56,7 @@ from invigilo.web.pages import (
     operation,
     people,
     proctoring_settings,
+    records,
     roster,
     services,
     settings_editor,
@@ -76,6 +79,7 @@ API_HANDLERS = [
     *api_institutions.handlers,
     *api_people.handlers,
     *api_proctoring.handlers,
+    *api_records.handlers,
     *api_rosters.handlers,
     *api_services.handlers,
     *api_tokens.handlers,
@@ -104,6 +108,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *configuration_history.handlers,
             *configurations.handlers,
             *connections.handlers,
+            *events.handlers,
             *exam_templates.handlers,
             *exams.handlers,
             *institutions.handlers,
@@ -112,6 +117,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *hooks.handlers,
             *people.handlers,
             *proctoring_settings.handlers,
+            *records.handlers,
             *roster.handlers,
             *services.handlers,
             *settings_editor.handlers,

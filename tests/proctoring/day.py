@@ -173,6 +173,7 @@ class Day:
             messages=world.messages,
             hub=None,
             stream=None,
+            keep_events_indexed=None,
             clock=world.clock,
         )
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invigilo.web.catalogue import Catalogue
-from invigilo.web.deeds import PREFIX, defused
+from invigilo.web.deeds import PREFIX
+from invigilo.web.spreadsheet import defused
 from tests.test_house import PACKAGE
 
 COMPOSED = {

@@ -18,6 +18,7 @@ from invigilo.monitoring.model import (
     Notification,
     NotificationKind,
 )
+from invigilo.storage.queries.events import NOTE_BLOCKS_OF_NEW, NOTE_BLOCKS_SQLITE
 from invigilo.storage.tables import (
     client_connections,
     client_events,
@@ -246,11 +247,13 @@ async def write_events(db: AsyncConnection, events: Sequence[ClientEvent]) -> No
     columns = "connection_id, type, server_time, client_time, numeric_value, text"
     if db.dialect.name == "sqlite":
         await db.exec_driver_sql(f"INSERT INTO client_events ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+        await db.exec_driver_sql(NOTE_BLOCKS_SQLITE, (len(rows),))
         return
     arrays = tuple(list(column) for column in zip(*rows, strict=True))
     await db.exec_driver_sql(
-        f"INSERT INTO client_events ({columns}) SELECT * FROM unnest("  # noqa: S608
-        "$1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::float8[], $6::text[])",
+        f"WITH new AS (INSERT INTO client_events ({columns}) SELECT * FROM unnest("  # noqa: S608
+        "$1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::float8[], $6::text[]) "
+        f"RETURNING id, server_time, type) {NOTE_BLOCKS_OF_NEW}",
         arrays,
     )
 

@@ -32,6 +32,7 @@ from invigilo.exams.model import (
     Supporter,
     Template,
 )
+from invigilo.storage.queries.events import forget
 from invigilo.storage.queries.exams import candidate_of, is_id, proctoring_of
 from invigilo.storage.queries.listing import containing, page_of
 from invigilo.storage.tables import (
@@ -248,7 +249,7 @@ async def delete_some_events(db: AsyncConnection, exam_id: int) -> int:
     """Up to ten thousand events of an exam's connections; returns how many it were."""
     connections = select(client_connections.c.id).where(client_connections.c.exam_id == exam_id)
     some = select(client_events.c.id).where(client_events.c.connection_id.in_(connections)).limit(AT_ONCE)
-    return (await db.execute(delete(client_events).where(client_events.c.id.in_(some)))).rowcount
+    return await forget(db, (await db.execute(some)).scalars().all())
 
 
 async def delete_exam(db: AsyncConnection, exam_id: int) -> None:

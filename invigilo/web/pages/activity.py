@@ -16,10 +16,11 @@ from invigilo.activity.reading import ActivityWish, DeedPage, Place
 from invigilo.clock import to_ms
 from invigilo.errors import BadInput
 from invigilo.storage.queries.listing import is_row_id
-from invigilo.web.deeds import csv_of, deed_names, more, sentence, shown_time, zone_of
+from invigilo.web.deeds import csv_of, deed_names, more, sentence, zone_of
 from invigilo.web.frame import frame_of
 from invigilo.web.pages.views_activity import ActivityPage, DeedRow
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts
+from invigilo.web.spreadsheet import shown_time
 
 ASKED = ("q", "actor", "deed", "exam", "exam_id", "from", "to", "zone")
 LONGEST = 200

@@ -264,6 +264,7 @@ async def _exam_page(
         config_keys=[("" if one is None else PLATFORM_NAMES[one], key) for one, key in keys if key],
         may_change=may_change,
         may_proctor=Right.PROCTOR in rights,
+        may_look_back=Right.LOOK_BACK in rights,
         quit_password=quit_password,
     )
     return site.renderer.respond(request, "exam.html", page, language=frame.language)

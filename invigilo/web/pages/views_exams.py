@@ -106,6 +106,7 @@ class ExamPage:
     """Pairs of platform name ("" for all) and key."""
     may_change: bool
     may_proctor: bool
+    may_look_back: bool
     quit_password: str = ""
     """Only on the one answer that reveals it."""
 
