@@ -37,9 +37,13 @@ from invigilo.exams.service import Exams
 from invigilo.exams.templates import Templates
 from invigilo.jobs import Jobs
 from invigilo.monitoring.capability import capability_of, os_family
+from invigilo.monitoring.desk import Desk
+from invigilo.monitoring.duties import Duties
 from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.model import Device, OsFamily
+from invigilo.monitoring.notes import Notes
 from invigilo.monitoring.service import Connections
+from invigilo.monitoring.story import Stories
 from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.definitions import ServiceDefinitions
@@ -140,6 +144,24 @@ class App:
             exam_of=self._exam_of_connection,
             on_page=self._page_event,
         )
+        self.desk = Desk(
+            work=self.work,
+            reading=self.reading,
+            connections=self.connections,
+            live=self.live,
+            writer=self.writer,
+            bus=self.bus,
+            clock=self.clock,
+        )
+        self.notes = Notes(
+            work=self.work, reading=self.reading, live=self.live, bus=self.bus, clock=self.clock
+        )
+        self.duties = Duties(
+            work=self.work, reading=self.reading, live=self.live, bus=self.bus, clock=self.clock
+        )
+        self.stories = Stories(
+            reading=self.reading, connections=self.connections, notes=self.notes, clock=self.clock
+        )
         self.stream = Stream(
             live=self.live,
             rooms=self.rooms,
@@ -149,6 +171,9 @@ class App:
             writer=self.writer,
             clock=self.clock,
             has_turn=self.ice.has_turn,
+            desk=self.desk,
+            notes=self.notes,
+            duties=self.duties,
         )
         self.sockets = Sockets(
             hub=self.hub,
@@ -160,6 +185,7 @@ class App:
             ice=self.ice,
             work=self.work,
             clock=self.clock,
+            duties=self.duties,
         )
         self.live.on_change(self.sockets.on_connection_changed)
         self.accounts = Accounts(
@@ -223,6 +249,7 @@ class App:
             rooms=self.rooms,
             hub=self.hub,
             stream=self.stream.run,
+            tell_looking=self.duties.tell,
             clock=self.clock,
         )
         self.pages = build_site(self._site(), lifespan=self._lifespan)
@@ -241,6 +268,10 @@ class App:
             templates=self.templates,
             rosters=self.rosters,
             connections=self.connections,
+            desk=self.desk,
+            notes=self.notes,
+            duties=self.duties,
+            stories=self.stories,
             rooms=self.rooms,
             meetings=self.meetings,
             directory=self.directory,
@@ -273,6 +304,9 @@ class App:
         await self.directory.reload()
         await self.connections.load_all()
         await self.rooms.load_all()
+        await self.desk.load_all()
+        await self.notes.load_all()
+        await self.duties.load_all()
         await self.writer.start()
         await self.jobs.start()
 

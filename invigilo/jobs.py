@@ -47,6 +47,8 @@ class Jobs:
     hub: Hub
     stream: Callable[[], Awaitable[None]]
     """The live stream's own loop."""
+    tell_looking: Callable[[], None]
+    """Says to the other nodes which rooms are looked at here."""
     clock: Clock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
     _directory_wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -123,6 +125,7 @@ class Jobs:
     async def _renew(self) -> None:
         await asyncio.sleep(RENEW_EVERY)
         self.hub.renew()
+        self.tell_looking()
 
     async def _share_facts(self) -> None:
         await asyncio.sleep(SHARE_EVERY)

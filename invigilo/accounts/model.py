@@ -57,6 +57,8 @@ class Scope(StrEnum):
     SERVICES_READ = "services:read"
     SERVICES_WRITE = "services:write"
     ACTIVITY_READ = "activity:read"
+    MONITORING_READ = "monitoring:read"
+    MONITORING_WRITE = "monitoring:write"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What a client answered to a proctor's instruction. Pure.
 
 SEB confirms none of these instructions (seb-client-api.md §4.3); what it does shows all the same: a lock shows as its own
-lock-screen notification, quitting as its goodbye. Settling a hand or unlocking has no visible answer, so there delivery is the
-last thing that can be known, and nothing more is claimed.
+lock-screen notification, quitting as its goodbye. Settling a hand or unlocking has no visible answer, so there delivery is
+the last thing that can be known, and nothing more is claimed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The monitoring desk: deeds on one candidate, on several or on all, and each exam's thresholds.
 
-A deed on many is one transaction: either everybody whom it fits is sent the instruction, on record each, or nobody is. Whom it
-does not fit (gone, cannot be locked, no hand up) is named in the answer, with the reason.
+A deed on many is one transaction: either everybody whom it fits is sent the instruction, on record each, or nobody is. Whom
+it does not fit (gone, cannot be locked, no hand up) is named in the answer, with the reason.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class Desk:
         if not fit and len(refused) == 1:
             raise Refused(refused[0].code, refused[0].message)
         if wish.deed in desk_rules.KINDS:
-            await asyncio.shield(self._writer.flush())  # a notification's opening must be stored before its end
+            await asyncio.shield(
+                self._writer.flush()
+            )  # a notification's opening must be stored before its end
         if fit:
             async with self._work() as w:
                 details = await self._carry_out(w, wish, fit, by)
@@ -122,9 +124,7 @@ class Desk:
 
     def _targets(self, exam: Exam, wish: DeedWish) -> list[LiveConnection]:
         if wish.connections is None:
-            return [
-                one for one in self._live.of_exam(exam.id) if one.state.is_open and not one.is_replaced
-            ]
+            return [one for one in self._live.of_exam(exam.id) if one.state.is_open and not one.is_replaced]
         found = [self._live.by_id.get(one) for one in sorted(wish.connections)]
         mine = [one for one in found if one is not None and one.exam_id == exam.id]
         if len(mine) < len(found):
@@ -170,8 +170,7 @@ class Desk:
                     w, [live.id for live in fit], TYPES[wish.deed], attributes
                 )
                 return {
-                    live.id: {"instruction": sent, **attributes}
-                    for live, sent in zip(fit, ids, strict=True)
+                    live.id: {"instruction": sent, **attributes} for live, sent in zip(fit, ids, strict=True)
                 }
 
     async def _settle(self, w: Work, deed: DeskDeed, live: LiveConnection, by: Account) -> dict[str, Any]:

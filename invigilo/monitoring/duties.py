@@ -1,7 +1,7 @@
 """Duties: who is responsible for which room, and who is looking at what right now.
 
-A duty is stored: it lasts through a reload, a lunch and a server's restart, until it is handed over. Looking is not: each node
-says every few seconds what its proctors' pages show, and what it no longer says is over (a lease, as for watches in
+A duty is stored: it lasts through a reload, a lunch and a server's restart, until it is handed over. Looking is not: each
+node says every few seconds what its proctors' pages show, and what it no longer says is over (a lease, as for watches in
 `rtc/hub.py`). Both are shown to every proctor of the exam, so nobody need ask who has room 3.
 """
 
@@ -140,14 +140,14 @@ class Duties:
             return
         may = {one.user_id: one.name for one in await self.proctors(exam)}
         if any(to is not None and to not in may for to in changes.values()):
-            raise Refused("not_a_proctor", "This person may not proctor this exam. Have them assigned to it first.")
+            raise Refused(
+                "not_a_proctor", "This person may not proctor this exam. Have them assigned to it first."
+            )
         async with self._work() as w:
             await queries.lock_exam(w.db, exam.id)
             if not set(changes) <= await queries.rooms_of(w.db, exam.id):
                 raise NotFound("There is no such room in this exam any more.")
-            await queries.put(
-                w.db, changes, since=self._clock.now_ms(), given_by=by.display_name
-            )
+            await queries.put(w.db, changes, since=self._clock.now_ms(), given_by=by.display_name)
             for room_id, to in changes.items():
                 await record(
                     w,
@@ -210,9 +210,7 @@ class Duties:
         """Say it to the other nodes; also called every few seconds."""
         if not self._bus.has_others:
             return
-        pages = [
-            [one.exam_id, one.user_id, one.name, one.view, one.room_id] for one in self._pages.values()
-        ]
+        pages = [[one.exam_id, one.user_id, one.name, one.view, one.room_id] for one in self._pages.values()]
         self._bus.tell_others(LOOKING, [self._bus.node, pages])
 
     def _heard_looking(self, payload: Any) -> None:

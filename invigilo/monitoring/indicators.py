@@ -1,7 +1,7 @@
-"""Indicators with thresholds: how bad a client's last ping, errors, warnings, battery and WLAN are, by an exam's own measure.
+"""Indicators with thresholds: how bad last ping, errors, warnings, battery and WLAN are, by an exam's own measure.
 
-Pure. Two thresholds each, *warning* and *problem*; an indicator without thresholds is shown and never judged. The ping and the
-counts are worse the higher they are, battery and WLAN the lower (seb-client-api.md §5.4). The measure colours the heat
+Pure. Two thresholds each, *warning* and *problem*; an indicator without thresholds is shown and never judged. The ping and
+the counts are worse the higher they are, battery and WLAN the lower (seb-client-api.md §5.4). The measure colours the heat
 map and the connection page; whether a candidate is *seen* is decided by `truth.py`, which no threshold can soften.
 """
 

@@ -47,9 +47,7 @@ class NoteWish:
 def problems(wish: NoteWish) -> list[Problem]:
     """A flag may be wordless; a note without words says nothing."""
     shortest = 0 if wish.is_incident else 1
-    return fields.found(
-        fields.text("text", wish.text, longest=LONGEST_TEXT, shortest=shortest, lines=True)
-    )
+    return fields.found(fields.text("text", wish.text, longest=LONGEST_TEXT, shortest=shortest, lines=True))
 
 
 def moment_of(wished: int | None, *, now: int) -> int:
@@ -113,9 +111,7 @@ class Notes:
 
     # --- steps ---
 
-    async def add(
-        self, exam: Exam, live: LiveConnection, wish: NoteWish, *, key: str, by: Account
-    ) -> Note:
+    async def add(self, exam: Exam, live: LiveConnection, wish: NoteWish, *, key: str, by: Account) -> Note:
         """Raises Invalid. The same key again is the same note again."""
         if found := problems(wish):
             raise Invalid(*found)
@@ -150,14 +146,14 @@ class Notes:
             "created_at": now,
         }
         note_id = await queries.add(w.db, key=key, **(values | {"category": wish.category.value}))
-        await self._on_record(w, exam, live.id, by, "incident_flagged" if wish.is_incident else "note_added", note_id)
+        await self._on_record(
+            w, exam, live.id, by, "incident_flagged" if wish.is_incident else "note_added", note_id
+        )
         w.announce(NOTES_CHANGED, exam.id)
         return Note(id=note_id, **values)
 
-    async def change(
-        self, exam: Exam, note_id: int, wish: NoteWish, *, revision: int, by: Account
-    ) -> Note:
-        """Other words, another category, flagged or not. Its moment and its author stay. Raises NotFound, Refused, Invalid."""
+    async def change(self, exam: Exam, note_id: int, wish: NoteWish, *, revision: int, by: Account) -> Note:
+        """Other words, another category, flagged or not; moment and author stay. Raises NotFound, Refused, Invalid."""
         if found := problems(wish):
             raise Invalid(*found)
         return await self._change(

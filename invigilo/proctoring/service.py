@@ -56,6 +56,7 @@ _ENDING = {RoomState.CLOSING, RoomState.REMOVING}
 class RoomView:
     """A room as pages list it."""
 
+    id: int
     number: int
     subject: str
     kind: str
@@ -470,6 +471,7 @@ class Rooms:
         """The collecting rooms by number, as last read. Their members are counted from rows, never kept apart."""
         return [
             RoomView(
+                id=room.id,
                 number=room.number,
                 subject=room.subject,
                 kind=room.kind.value,

@@ -16,6 +16,8 @@ DeviceCheck = Literal[
 ]
 PathCheck = Literal["pending", "ok", "no_path", "stills_only"]
 Sending = Literal["live", "muted", "ended", "off"]
+Sound = Literal["live", "silent", "muted", "ended", "off"]
+"""`silent`: the microphone is on, and not even a room's noise comes from it."""
 
 
 class IceCandidate(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,7 +47,7 @@ class SelfCheck(_Message, tag="self_check"):
 
 class Media(_Message, tag="media"):
     camera: Sending
-    microphone: Sending
+    microphone: Sound
     visible: bool = True
     exam_opened: bool = False
 
@@ -144,10 +146,18 @@ class Seen(_Message, tag="seen"):
     participants: Annotated[list[Participant], Meta(max_length=600)] | None
 
 
+class Look(_Message, tag="look"):
+    """What this proctor's page shows now, so that the others know who is looking at which room."""
+
+    view: Literal["table", "heat", "room", "overview", "connection"]
+    room: ConnectionId | None = None
+    """The room's id."""
+
+
 FromCandidate = (
     Hello | SelfCheck | Media | CandidateSignal | PeerState | Confirm | Enter | MeetingState | Ping
 )
-FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | EnterRoom | Seen | Ping
+FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | EnterRoom | Seen | Look | Ping
 
 candidate_decoder: msgspec.json.Decoder[FromCandidate] = msgspec.json.Decoder(FromCandidate)
 proctor_decoder: msgspec.json.Decoder[FromProctor] = msgspec.json.Decoder(FromProctor)

@@ -23,7 +23,11 @@ from invigilo.exams.directory import Directory
 from invigilo.exams.rosters import Rosters
 from invigilo.exams.service import Exams
 from invigilo.exams.templates import Templates
+from invigilo.monitoring.desk import Desk
+from invigilo.monitoring.duties import Duties
+from invigilo.monitoring.notes import Notes
 from invigilo.monitoring.service import Connections
+from invigilo.monitoring.story import Stories
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
@@ -57,6 +61,10 @@ class Site:
     templates: Templates
     rosters: Rosters
     connections: Connections
+    desk: Desk
+    notes: Notes
+    duties: Duties
+    stories: Stories
     rooms: Rooms
     meetings: Meetings
     directory: Directory

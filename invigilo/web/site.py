@@ -27,6 +27,7 @@ from invigilo.web import hooks
 from invigilo.web.api import activity as api_activity
 from invigilo.web.api import configurations as api_configurations
 from invigilo.web.api import connections as api_connections
+from invigilo.web.api import desk as api_desk
 from invigilo.web.api import exam_templates as api_exam_templates
 from invigilo.web.api import exams as api_exams
 from invigilo.web.api import institutions as api_institutions
@@ -45,6 +46,7 @@ from invigilo.web.pages import (
     configuration_history,
     configurations,
     connections,
+    desk,
     exam_templates,
     exams,
     institutions,
@@ -68,6 +70,7 @@ API_HANDLERS = [
     *api_activity.handlers,
     *api_configurations.handlers,
     *api_connections.handlers,
+    *api_desk.handlers,
     *api_exam_templates.handlers,
     *api_exams.handlers,
     *api_institutions.handlers,
@@ -100,6 +103,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *configuration_history.handlers,
             *configurations.handlers,
             *connections.handlers,
+            *desk.handlers,
             *exam_templates.handlers,
             *exams.handlers,
             *institutions.handlers,

@@ -17,7 +17,11 @@ from invigilo.clock import Clock, to_ms
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam
 from invigilo.monitoring import wall
+from invigilo.monitoring.desk import Desk
+from invigilo.monitoring.duties import Duties
 from invigilo.monitoring.live import LiveConnection, LiveConnections
+from invigilo.monitoring.model import Duty
+from invigilo.monitoring.notes import Notes
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms, RoomView
@@ -54,7 +58,13 @@ class Stream:
         writer: Writer,
         clock: Clock,
         has_turn: bool,
+        desk: Desk,
+        notes: Notes,
+        duties: Duties,
     ) -> None:
+        self._desk = desk
+        self._notes = notes
+        self._duties = duties
         self._writer = writer
         self._live = live
         self._rooms = rooms
@@ -102,6 +112,8 @@ class Stream:
             "state": exam.state_at(self._clock.now()).value,
             "service": exam.proctoring.service.value,
             "room_size": exam.proctoring.collecting_room_size,
+            "thresholds": self._desk.measure(exam.id).thresholds.as_json(),
+            "people": self._duties.people(exam.id),
         }
 
     def judged(self, exam: Exam, live: LiveConnection) -> wall.Row:
@@ -127,6 +139,8 @@ class Stream:
             provider_can=self._rooms.provider_is_native(exam),
             present=wall.present_users(self._live.of_exam(exam.id)),
             roster=self._directory.rosters.get(exam.id, {}),
+            thresholds=self._desk.measure(exam.id).thresholds,
+            tally=self._notes.tally(exam.id),
         )
 
     async def run(self) -> None:
@@ -203,7 +217,11 @@ class Stream:
         for row in state.rows.values():
             if row["room"] is not None and row["state"] not in {"closed", "disabled"}:
                 members.setdefault(row["room"], []).append(row)
-        return [_room(view, members.get(view.number, [])) for view in self._rooms.of_exam(exam)]
+        duties = self._duties.of_exam(exam.id)
+        return [
+            _room(view, members.get(view.number, []), duties.get(view.id))
+            for view in self._rooms.of_exam(exam)
+        ]
 
     def _changed_rooms(self, exam: Exam, state: _ExamState) -> tuple[list[dict[str, Any]], list[int]]:
         rooms = self._room_list(exam, state)
@@ -213,8 +231,9 @@ class Stream:
         return changed, sorted(before.keys() - {room["number"] for room in rooms})
 
 
-def _room(view: RoomView, rows: list[wall.Row]) -> dict[str, Any]:
+def _room(view: RoomView, rows: list[wall.Row], duty: Duty | None) -> dict[str, Any]:
     return {
+        "id": view.id,
         "number": view.number,
         "subject": view.subject,
         "kind": view.kind,
@@ -225,4 +244,5 @@ def _room(view: RoomView, rows: list[wall.Row]) -> dict[str, Any]:
         "present": sum(row["joined"] == "ok" for row in rows),
         "problems": sum(row["severity"] == "problem" for row in rows),
         "hands": sum(any(n["kind"] == "raisehand" for n in row["notifications"]) for row in rows),
+        "duty": None if duty is None else {"user": duty.user_id, "name": duty.name},
     }

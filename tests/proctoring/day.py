@@ -171,6 +171,7 @@ class Day:
             rooms=world.rooms,
             hub=None,
             stream=None,
+            tell_looking=None,
             clock=world.clock,
         )
 

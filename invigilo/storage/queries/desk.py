@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,17 +54,24 @@ class DeedRow:
     detail: dict[str, Any]
 
 
-async def deeds_about(db: AsyncConnection, exam_id: int, connection_id: int, limit: int) -> list[DeedRow]:
+async def deeds_about(
+    db: AsyncConnection, exam_id: int, connection_id: int, *, without: Collection[str], limit: int
+) -> list[DeedRow]:
     """The newest deeds about one connection, newest first."""
     query = (
         select(activity.c.at, activity.c.deed, activity.c.actor, activity.c.detail, users.c.display_name)
         .outerjoin(users, users.c.id == activity.c.user_id)
-        .where(activity.c.exam_id == exam_id, activity.c.connection_id == connection_id)
+        .where(
+            activity.c.exam_id == exam_id,
+            activity.c.connection_id == connection_id,
+            activity.c.deed.not_in(without),
+        )
         .order_by(activity.c.at.desc(), activity.c.id.desc())
         .limit(limit)
     )
     return [
-        DeedRow(row.at, row.deed, row.display_name or row.actor, row.detail) for row in await db.execute(query)
+        DeedRow(row.at, row.deed, row.display_name or row.actor, row.detail)
+        for row in await db.execute(query)
     ]
 
 

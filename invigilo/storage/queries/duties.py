@@ -33,9 +33,7 @@ async def rooms_of(db: AsyncConnection, exam_id: int) -> set[int]:
     return {row.id for row in await db.execute(query)}
 
 
-async def put(
-    db: AsyncConnection, changes: Mapping[int, int | None], *, since: int, given_by: str
-) -> None:
+async def put(db: AsyncConnection, changes: Mapping[int, int | None], *, since: int, given_by: str) -> None:
     """Room → person, or None for nobody."""
     await db.execute(delete(duties).where(duties.c.room_id.in_(changes)))
     rows = [
