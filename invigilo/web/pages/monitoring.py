@@ -102,6 +102,7 @@ def _monitoring_page(
             "socket": f"/monitoring/{exam.id}/socket",
             "base": f"/monitoring/{exam.id}",
             "language": frame.language,
+            "mayChange": Right.CHANGE in rights_on(account, exam),
             "texts": _texts(site, frame.language),
         },
     )
