@@ -98,16 +98,11 @@ def checked(wish: Mapping[Indicator, tuple[int, int] | None]) -> Thresholds:
                         {"highest": one.highest},
                     )
                 )
-        is_ordered = problem <= warning if one.is_worse_when_low else problem >= warning
-        if not is_ordered:
-            order = "not above" if one.is_worse_when_low else "not below"
-            problems.append(
-                Problem(
-                    f"{one.value}.problem",
-                    "threshold_low" if one.is_worse_when_low else "threshold_high",
-                    f"The problem threshold must be {order} the warning threshold.",
-                )
-            )
+        at_problem = f"{one.value}.problem"
+        if one.is_worse_when_low and problem > warning:
+            problems.append(Problem(at_problem, "threshold_above", "A problem cannot begin above a warning."))
+        if not one.is_worse_when_low and problem < warning:
+            problems.append(Problem(at_problem, "threshold_below", "A problem cannot begin below a warning."))
         of[one] = Threshold(warning, problem)
     if problems:
         raise Invalid(*problems)

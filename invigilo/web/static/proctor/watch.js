@@ -31,6 +31,11 @@ export class Watches {
     this.watches.delete(id);
   }
 
+  /** How loud it is there now, 0 to 1; null where no sound arrives. */
+  async level(id) {
+    return (await this.watches.get(id)?.level()) ?? null;
+  }
+
   isLive(id) {
     return this.watches.get(id)?.isLive ?? false;
   }
@@ -104,6 +109,7 @@ class Watch {
     pc.ontrack = ({ track, receiver }) => {
       if ("playoutDelayHint" in receiver) receiver.playoutDelayHint = 0;
       stream.addTrack(track);
+      if (track.kind === "audio") this.hearing = receiver;
       if (track.kind !== "video") return;
       this.receiver = receiver;
       this.video.srcObject = stream;
@@ -164,6 +170,24 @@ class Watch {
     return { connection: this.id, frames, width: found.frameWidth ?? 0, height: found.frameHeight ?? 0 };
   }
 
+  /** Two numbers that only grow: what was heard, and for how long. Their growth is the level since last asked. */
+  async level() {
+    if (!this.hearing || !this.pc || !this.isLive) return null;
+    const { hearing } = this;
+    let found = null;
+    try {
+      for (const stat of (await hearing.getStats()).values()) if (stat.type === "inbound-rtp") found = stat;
+    } catch {
+      return null;
+    }
+    if (!found || hearing !== this.hearing) return null;
+    const { totalAudioEnergy: energy = 0, totalSamplesDuration: seconds = 0 } = found;
+    const before = this.heard ?? { energy, seconds };
+    this.heard = { energy, seconds };
+    const passed = seconds - before.seconds;
+    return passed > 0 ? Math.sqrt(Math.max(0, energy - before.energy) / passed) : null;
+  }
+
   mend() {
     if (!this.brokenSince) return;
     const broken = performance.now() - this.brokenSince;
@@ -184,6 +208,8 @@ class Watch {
     this.pc = null;
     this.session = null;
     this.receiver = null;
+    this.hearing = null;
+    this.heard = null;
     if (!old) return;
     old.onconnectionstatechange = old.onicecandidate = old.ontrack = null;
     old.close();
