@@ -439,10 +439,15 @@ def _microphone_missing(c: Case) -> bool:
     return c.by_page and c.e.microphone_check not in {"ok", "pending"}
 
 
-def _microphone_silent(c: Case) -> bool:
-    e = c.e
-    is_silent = e.media_at is not None and e.microphone in {"silent", "muted", "ended", "off"}
-    return c.by_page and c.page_there and e.microphone_check == "ok" and is_silent
+def _microphone(*states: str) -> Callable[[Case], bool]:
+    """It passed the self-check, and now the page says this of it."""
+
+    def fits(c: Case) -> bool:
+        e = c.e
+        told = e.media_at is not None and e.microphone in states
+        return c.by_page and c.page_there and e.microphone_check == "ok" and told
+
+    return fits
 
 
 def _still_without_video(c: Case) -> bool:
@@ -754,10 +759,16 @@ CAUSES: tuple[Cause, ...] = (
     ),
     # Nothing is missing, yet worth a word
     Cause(
-        "microphone_silent",
+        "microphone_stopped",
         _WARNING,
-        "Picture arrives; the microphone worked, and now it is off or not even a room's noise comes from it.",
-        _microphone_silent,
+        "Picture arrives; the microphone worked, and the page says it is ended, muted or off.",
+        _microphone("ended", "muted", "off"),
+    ),
+    Cause(
+        "microphone_silent",
+        _INFO,
+        "Picture arrives; the microphone is on, and for 3 s not even a room's noise came from it.",
+        _microphone("silent"),
     ),
     Cause("microphone_missing", _INFO, "Picture arrives; the microphone does not work.", _microphone_missing),
     Cause(

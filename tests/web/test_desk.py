@@ -229,7 +229,11 @@ async def test_a_flag_keeps_its_moment_and_a_retry_is_the_same_flag(desk: Desk) 
     assert desk.row(wire)["incidents"] == 0
     kept = (await desk.done("/notes"))["items"]
     assert [(one["text"], one["taken_back_by"]) for one in kept] == [("Spoke to the neighbour.", "ada")]
-    assert [deed for deed, _, _ in await desk.deeds()] == ["incident_flagged", "note_changed", "note_taken_back"]
+    assert [deed for deed, _, _ in await desk.deeds()] == [
+        "incident_flagged",
+        "note_changed",
+        "note_taken_back",
+    ]
 
 
 async def test_notes_follow_the_person_to_the_next_connection_and_survive_a_restart(desk: Desk) -> None:

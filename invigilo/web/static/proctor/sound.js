@@ -1,10 +1,9 @@
 // How loud it is at each candidate: a small meter with words, from the sound that arrives. Nothing is played for it.
 
-import { icon, make, say, set, t } from "./page.js";
+import { icon, make, set, t } from "./page.js";
 
 const STEPS = 5;
 const SPOKEN = 0.02; // of 1; a voice at a desk is above, a quiet room below
-const SILENT_AFTER = 3_000; // ms without a single sound, not even a room's noise
 
 /** 0 to 5, as the ear has it: by decibels. */
 export function stepsOf(level) {
@@ -18,18 +17,16 @@ export class Meter {
     this.bars = Array.from({ length: STEPS }, () => make("span", { className: "meter-bar" }));
     this.shape = icon("mute");
     this.root = make("span", { className: "meter", role: "img" }, this.shape, ...this.bars);
-    this.heardAt = null;
-    this.show({ isLive: false, level: null, told: "none" });
+    this.wasHeard = false;
+    this.show({ level: null, told: "none" });
   }
 
   /** `level` 0 to 1, or null where none can be had; `told` is what the candidate's page says of its microphone. */
-  show({ isLive, level, told }) {
-    const now = performance.now();
-    if (!isLive || level === null) this.heardAt = null;
-    else if (level > 0 || this.heardAt === null) this.heardAt = now;
-    const isSilent = this.heardAt !== null && now - this.heardAt > SILENT_AFTER;
+  show({ level, told }) {
+    // Not every client sends its level: until one was heard, nothing is claimed. Then silence is the page's to tell.
+    this.wasHeard = level !== null && (this.wasHeard || level > 0);
     const isOff = told === "off" || told === "ended" || told === "muted" || told === "silent";
-    const word = isOff || (isLive && isSilent) ? "none" : !isLive || level === null ? "unknown" : level >= SPOKEN ? "speaks" : "quiet";
+    const word = isOff ? "none" : !this.wasHeard ? "unknown" : level >= SPOKEN ? "speaks" : "quiet";
     const steps = word === "speaks" || word === "quiet" ? stepsOf(level) : 0;
     if (this.word === word && this.steps === steps) return;
     this.steps = steps;

@@ -117,9 +117,8 @@ export class Tile {
     this.hand.replaceChildren(...(open ? [icon(open.kind === "raisehand" ? "hand" : "lock"), make("span", {}, text)] : []));
   }
 
-  async measure() {
-    const level = await this.watches.level(this.id);
-    this.meter.show({ isLive: this.isLive, level, told: this.row?.microphone ?? "none" });
+  measure() {
+    this.meter.show({ level: this.isLive ? this.watches.level(this.id) : null, told: this.row?.microphone ?? "none" });
   }
 
   hear(on) {

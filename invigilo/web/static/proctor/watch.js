@@ -32,8 +32,8 @@ export class Watches {
   }
 
   /** How loud it is there now, 0 to 1; null where no sound arrives. */
-  async level(id) {
-    return (await this.watches.get(id)?.level()) ?? null;
+  level(id) {
+    return this.watches.get(id)?.level() ?? null;
   }
 
   isLive(id) {
@@ -170,22 +170,11 @@ class Watch {
     return { connection: this.id, frames, width: found.frameWidth ?? 0, height: found.frameHeight ?? 0 };
   }
 
-  /** Two numbers that only grow: what was heard, and for how long. Their growth is the level since last asked. */
-  async level() {
-    if (!this.hearing || !this.pc || !this.isLive) return null;
-    const { hearing } = this;
-    let found = null;
-    try {
-      for (const stat of (await hearing.getStats()).values()) if (stat.type === "inbound-rtp") found = stat;
-    } catch {
-      return null;
-    }
-    if (!found || hearing !== this.hearing) return null;
-    const { totalAudioEnergy: energy = 0, totalSamplesDuration: seconds = 0 } = found;
-    const before = this.heard ?? { energy, seconds };
-    this.heard = { energy, seconds };
-    const passed = seconds - before.seconds;
-    return passed > 0 ? Math.sqrt(Math.max(0, energy - before.energy) / passed) : null;
+  /** As the sender measured it; the receiver's own count stands still while nothing is played aloud. */
+  level() {
+    if (!this.hearing || !this.isLive) return null;
+    const [source] = this.hearing.getSynchronizationSources();
+    return source?.audioLevel ?? null;
   }
 
   mend() {
@@ -209,7 +198,6 @@ class Watch {
     this.session = null;
     this.receiver = null;
     this.hearing = null;
-    this.heard = null;
     if (!old) return;
     old.onconnectionstatechange = old.onicecandidate = old.ontrack = null;
     old.close();
