@@ -37,12 +37,16 @@ from invigilo.exams.service import Exams
 from invigilo.exams.templates import Templates
 from invigilo.jobs import Jobs
 from invigilo.monitoring.capability import capability_of, os_family
+from invigilo.monitoring.desk import Desk
+from invigilo.monitoring.duties import Duties
 from invigilo.monitoring.event_index import EventIndex
 from invigilo.monitoring.event_search import EventSearch
 from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.model import Device, OsFamily
+from invigilo.monitoring.notes import Notes
 from invigilo.monitoring.records import Records
 from invigilo.monitoring.service import Connections
+from invigilo.monitoring.story import Stories
 from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.calls import Calls
@@ -165,6 +169,24 @@ class App:
             exam_of=self._exam_of_connection,
             on_page=self._page_event,
         )
+        self.desk = Desk(
+            work=self.work,
+            reading=self.reading,
+            connections=self.connections,
+            live=self.live,
+            writer=self.writer,
+            bus=self.bus,
+            clock=self.clock,
+        )
+        self.notes = Notes(
+            work=self.work, reading=self.reading, live=self.live, bus=self.bus, clock=self.clock
+        )
+        self.duties = Duties(
+            work=self.work, reading=self.reading, live=self.live, bus=self.bus, clock=self.clock
+        )
+        self.stories = Stories(
+            reading=self.reading, connections=self.connections, notes=self.notes, clock=self.clock
+        )
         self.stream = Stream(
             live=self.live,
             rooms=self.rooms,
@@ -174,6 +196,9 @@ class App:
             writer=self.writer,
             clock=self.clock,
             has_turn=self.ice.has_turn,
+            desk=self.desk,
+            notes=self.notes,
+            duties=self.duties,
         )
         self.sockets = Sockets(
             hub=self.hub,
@@ -187,6 +212,7 @@ class App:
             ice=self.ice,
             work=self.work,
             clock=self.clock,
+            duties=self.duties,
         )
         self.messages.to_candidates = self.sockets.show_to_candidates
         self.messages.to_proctors = self.sockets.show_to_proctors
@@ -255,6 +281,7 @@ class App:
             hub=self.hub,
             stream=self.stream.run,
             keep_events_indexed=self.event_index.keep,
+            tell_looking=self.duties.tell,
             clock=self.clock,
         )
         self.pages = build_site(self._site(), lifespan=self._lifespan)
@@ -275,6 +302,10 @@ class App:
             connections=self.connections,
             records=self.records,
             event_search=self.event_search,
+            desk=self.desk,
+            notes=self.notes,
+            duties=self.duties,
+            stories=self.stories,
             rooms=self.rooms,
             calls=self.calls,
             messages=self.messages,
@@ -309,6 +340,9 @@ class App:
         await self.directory.reload()
         await self.connections.load_all()
         await self.rooms.load_all()
+        await self.desk.load_all()
+        await self.notes.load_all()
+        await self.duties.load_all()
         await self.writer.start()
         await self.jobs.start()
 

@@ -52,6 +52,8 @@ class Jobs:
     stream: Callable[[], Awaitable[None]]
     """The live stream's own loop."""
     keep_events_indexed: Callable[[], Awaitable[None]]
+    tell_looking: Callable[[], None]
+    """Says to the other nodes which rooms are looked at here."""
     clock: Clock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
     _directory_wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -132,6 +134,7 @@ class Jobs:
     async def _renew(self) -> None:
         await asyncio.sleep(RENEW_EVERY)
         self.hub.renew()
+        self.tell_looking()
 
     async def _share_facts(self) -> None:
         await asyncio.sleep(SHARE_EVERY)

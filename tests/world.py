@@ -16,8 +16,11 @@ from invigilo.bus import Bus
 from invigilo.clock import SetClock, to_ms
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam
+from invigilo.monitoring.desk import Desk
+from invigilo.monitoring.duties import Duties
 from invigilo.monitoring.live import LiveConnection, LiveConnections
 from invigilo.monitoring.model import Device
+from invigilo.monitoring.notes import Notes
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.calls import Calls
@@ -105,6 +108,18 @@ class World:
             bus=self.bus,
             clock=self.clock,
         )
+        self.desk = Desk(
+            work=self.work,
+            reading=self.reading,
+            connections=self.connections,
+            live=self.live,
+            writer=self.writer,
+            bus=self.bus,
+            clock=self.clock,
+        )
+        parts = {"work": self.work, "reading": self.reading, "live": self.live}
+        self.notes = Notes(**parts, bus=self.bus, clock=self.clock)
+        self.duties = Duties(**parts, bus=self.bus, clock=self.clock)
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
         self.connections.when_gone = self.rooms.free
@@ -116,6 +131,9 @@ class World:
         await self.directory.reload()
         await self.connections.load_all()
         await self.rooms.load_all()
+        await self.desk.load_all()
+        await self.notes.load_all()
+        await self.duties.load_all()
 
     async def restart(self, *, flushed: bool = True) -> None:
         """Kill this node and start another; without `flushed` what waited in memory is lost."""

@@ -61,6 +61,8 @@ class Scope(StrEnum):
     ACTIVITY_READ = "activity:read"
     PROCTORING_READ = "proctoring:read"
     PROCTORING_WRITE = "proctoring:write"
+    MONITORING_READ = "monitoring:read"
+    MONITORING_WRITE = "monitoring:write"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -39,3 +40,32 @@ async def record(
             detail=detail or {},
         )
     )
+
+
+async def record_all(
+    w: Work,
+    *,
+    at: datetime,
+    actor: Account,
+    deed: str,
+    institution_id: int,
+    exam_id: int,
+    about: Iterable[tuple[int, dict[str, Any]]],
+) -> None:
+    """Note one deed on many connections: (connection, detail) each, so that each one's story tells of it."""
+    rows = [
+        {
+            "at": to_ms(at),
+            "institution_id": institution_id,
+            "user_id": actor.id,
+            "actor": actor.username,
+            "deed": deed,
+            "exam_id": exam_id,
+            "connection_id": connection_id,
+            "room_id": None,
+            "detail": detail,
+        }
+        for connection_id, detail in about
+    ]
+    if rows:
+        await w.db.execute(insert(activity), rows)

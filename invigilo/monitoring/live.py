@@ -17,7 +17,7 @@ import msgspec
 
 from invigilo.monitoring.instructions import InstructionQueue
 from invigilo.monitoring.meeting import MeetingFacts
-from invigilo.monitoring.model import ConnectionState, Device, Instruction, Notification
+from invigilo.monitoring.model import ConnectionState, Device, Instruction, Notification, Sent
 from invigilo.storage.queries.connections import ConnectionRow
 
 REPLACED_SILENCE = 5_000
@@ -105,6 +105,8 @@ class LiveConnection:
     quit_sent_at: int = 0
     claimed: list[Instruction] = field(default_factory=list[Instruction])
     """Claimed too late for the ping that asked; the next one carries them."""
+    sent: Sent | None = None
+    """The newest thing a proctor asked of this client, and what it answered."""
     read_turn: int = 0
     """Which reading of the database this memory is from; an older one that ends later is not taken."""
 

@@ -189,3 +189,90 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.at}-{self.rank}-{self.id}"
+
+
+# --- the monitoring desk ---
+
+
+class DeskDeed(StrEnum):
+    """What a proctor does to one candidate or to many at once."""
+
+    SETTLE = "settle"
+    """Answer raised hands."""
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    QUIT = "quit"
+    DISABLE = "disable"
+    """Mark a lost or closed connection as cancelled."""
+
+
+class Answer(StrEnum):
+    """What became of an instruction of a proctor."""
+
+    WAITING = "waiting"
+    """The client has not pinged since."""
+    DELIVERED = "delivered"
+    """It went out with a ping; nothing shows yet that the client acted on it."""
+    DONE = "done"
+    """The client did it: it is locked, or it has left."""
+    NO_ANSWER = "no_answer"
+    """Delivered, and nothing came of it."""
+    NOT_DELIVERED = "not_delivered"
+    """The client did not fetch it in time, or left before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The newest instruction of a proctor to one client, and what is known of it. Times in ms."""
+
+    id: int
+    deed: DeskDeed
+    asked_at: int
+    sent_at: int | None = None
+    done_at: int | None = None
+
+
+class NoteCategory(StrEnum):
+    """What a note is about; the office's words, few enough for one tap."""
+
+    IDENTITY = "identity"
+    MATERIAL = "material"
+    TALKING = "talking"
+    ABSENCE = "absence"
+    TECHNICAL = "technical"
+    HELP = "help"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a proctor wrote of a candidate. Never deleted: one that was a mistake is taken back, and says by whom."""
+
+    id: int
+    exam_id: int
+    connection_id: int
+    candidate: str
+    """The user id at that time: the note follows the person to the next connection. Blank when nobody was known."""
+    category: NoteCategory
+    is_incident: bool
+    happened_at: int
+    text: str
+    author_id: int | None
+    author: str
+    created_at: int
+    changed_at: int | None = None
+    changed_by: str | None = None
+    taken_back_at: int | None = None
+    taken_back_by: str | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Who is responsible for a room."""
+
+    exam_id: int
+    room_id: int
+    user_id: int
+    name: str
+    since: int

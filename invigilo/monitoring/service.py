@@ -22,17 +22,19 @@ from invigilo.clock import Clock
 from invigilo.errors import NotFound, Refused, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import ConnectionConfiguration, Exam
-from invigilo.monitoring import rules
+from invigilo.monitoring import answers, rules
 from invigilo.monitoring.instructions import STEPS
 from invigilo.monitoring.live import LiveConnection, LiveConnections, take_volatile_facts, volatile_facts
 from invigilo.monitoring.model import (
     ClientEvent,
     ConnectionState,
+    DeskDeed,
     Device,
     EventType,
     Instruction,
     InstructionType,
     Notification,
+    Sent,
 )
 from invigilo.monitoring.writer import Writer
 from invigilo.secrets_box import SecretBox, digest
@@ -46,7 +48,9 @@ CONNECTION_CHANGED = "connection"
 CONNECTIONS_CHANGED = "connections"
 """Many at once, as a list."""
 INSTRUCTION_ADDED = "instruction"
+INSTRUCTIONS_ADDED = "instructions"
 INSTRUCTION_HURRIED = "instruction.hurried"
+INSTRUCTION_SENT = "instruction.sent"
 NOTIFICATION_SETTLED = "notification"
 FACTS = "facts"
 CLOSED_STAYS = 3_600_000  # ms a closed connection stays in memory, and so on the wall's "left" list
@@ -138,7 +142,9 @@ class Connections:
         bus.subscribe(CONNECTION_CHANGED, self._heard_change)
         bus.subscribe(CONNECTIONS_CHANGED, self._heard_changes)
         bus.subscribe(INSTRUCTION_ADDED, self._heard_change)
+        bus.subscribe(INSTRUCTIONS_ADDED, self._heard_changes)
         bus.subscribe(INSTRUCTION_HURRIED, self._heard_hurry)
+        bus.subscribe(INSTRUCTION_SENT, self._heard_sent)
         bus.subscribe(FACTS, self._heard_facts)
         bus.subscribe(NOTIFICATION_SETTLED, self._heard_settled)
         bus.subscribe(RESYNC, self._heard_resync)
@@ -454,13 +460,20 @@ class Connections:
         """None when the database cannot answer."""
         try:
             async with self._work() as w:
-                return await queries.claim_instruction(
+                is_mine = await queries.claim_instruction(
                     w.db,
                     instruction.id,
                     now=now,
                     resend_before=now - 5_000,
                     last=not instruction.type.is_confirmed,
                 )
+                sent = _as_sent(instruction, now) if is_mine else None
+                if sent is not None:
+                    w.announce(
+                        INSTRUCTION_SENT,
+                        [instruction.connection_id, sent.id, sent.deed.value, sent.asked_at, now],
+                    )
+                return is_mine
         except Unavailable:
             return None
 
@@ -577,6 +590,16 @@ class Connections:
             )
         return rows
 
+    async def instruct_all(
+        self, w: Work, connection_ids: Sequence[int], type_: InstructionType, attributes: dict[str, str]
+    ) -> list[int]:
+        """The same instruction to many, in this transaction; returns their ids in the same order."""
+        now = self._clock.now_ms()
+        orders = [Order(one, type_, attributes, now) for one in connection_ids]
+        ids = await queries.add_instructions(w.db, self._stored(orders))
+        w.announce(INSTRUCTIONS_ADDED, list(connection_ids))
+        return ids
+
     async def send(
         self,
         live: LiveConnection,
@@ -610,6 +633,12 @@ class Connections:
                 await record(w, row)
         await self.reload([live.id])
 
+    async def disable_in(self, w: Work, live: LiveConnection) -> None:
+        """The same within a transaction of the caller's, who reloads afterwards."""
+        row = await queries.by_token_hash(w.db, live.token_hash, lock=True)
+        if row is not None:
+            await self._end(w, row, ConnectionState.DISABLED)
+
     async def close_stale(self, ids: Iterable[int]) -> None:
         """Close connections whose DELETE never came (crash, power), decided by the caller."""
         for connection_id in ids:
@@ -629,9 +658,13 @@ class Connections:
             rows = await queries.loadable(w.db, closed_since=now - CLOSED_STAYS)
             notifications = await queries.open_notifications(w.db)
             waiting = await queries.open_instructions(w.db, young_since=now - 60_000)
+            lately = await queries.instructions_of(
+                w.db, since=now - answers.TROUBLE_SHOWN_FOR, types=list(answers.TYPES.values())
+            )
         for row in _without_future(rows, now):
             self.live.put(row)
         self._take_notifications(notifications)
+        self._take_sent(lately)
         self._take_instructions(waiting, [row.id for row in rows])
 
     def _take_notifications(self, notifications: Iterable[Notification]) -> None:
@@ -639,6 +672,24 @@ class Connections:
             live = self.live.by_id.get(notification.connection_id)
             if live is not None:
                 live.notifications.setdefault(notification.number, notification)
+
+    def _take_sent(self, lately: Iterable[queries.StoredInstruction]) -> None:
+        """After a start: what proctors asked of whom lately, so that no answer goes unnoticed for a restart."""
+        for stored in lately:
+            live = self.live.by_id.get(stored.connection_id)
+            sent = None if live is None else self.sent_of(stored)
+            if live is not None and sent is not None:
+                live.sent = answers.newer(live.sent, sent)
+
+    def sent_of(self, stored: queries.StoredInstruction) -> Sent | None:
+        """A stored instruction as a deed and what became of it; None for what no proctor asked for."""
+        attributes = msgspec.json.decode(self._box.decrypt(stored.attributes_encrypted), type=dict[str, str])
+        deed = answers.deed_of(stored.type, attributes.get("type"))
+        return (
+            None
+            if deed is None
+            else Sent(stored.id, deed, stored.created_at, stored.sent_at, stored.answered_at)
+        )
 
     def _take_instructions(self, waiting: Iterable[queries.StoredInstruction], ids: Iterable[int]) -> None:
         """Make the queues of these connections what the database says is still to be sent."""
@@ -657,18 +708,19 @@ class Connections:
                 attributes = msgspec.json.decode(
                     self._box.decrypt(stored.attributes_encrypted), type=dict[str, str]
                 )
-                live.queue.add(
-                    Instruction(
-                        stored.id,
-                        connection_id,
-                        stored.type,
-                        attributes,
-                        stored.created_at,
-                        stored.not_before,
-                        stored.revision,
-                    ),
-                    sent_at=stored.sent_at,
+                instruction = Instruction(
+                    stored.id,
+                    connection_id,
+                    stored.type,
+                    attributes,
+                    stored.created_at,
+                    stored.not_before,
+                    stored.revision,
                 )
+                live.queue.add(instruction, sent_at=stored.sent_at)
+                if (sent := _as_sent(instruction, stored.sent_at)) is not None:
+                    live.sent = answers.newer(live.sent, sent)
+                    self.live.changed(live)
         if len(self._confirmed) > 1000:
             old = self._clock.now_ms() - 60_000
             self._confirmed = {i: at for i, at in self._confirmed.items() if at > old}
@@ -701,6 +753,14 @@ class Connections:
         if isinstance(connection_ids, list):
             self._reload_ids.update(connection_ids)
             self._reload_soon()
+
+    def _heard_sent(self, payload: Any) -> None:
+        """A proctor's instruction went out, from here or from another node."""
+        connection_id, instruction_id, deed, asked_at, sent_at = payload
+        live = self.live.by_id.get(connection_id)
+        if live is not None:
+            live.sent = answers.newer(live.sent, Sent(instruction_id, DeskDeed(deed), asked_at, sent_at))
+            self.live.changed(live)
 
     def _heard_hurry(self, connection_id: Any) -> None:
         """Its instructions are due earlier than this node thought: read them again."""
@@ -750,6 +810,12 @@ class Connections:
         ]
         if facts:
             self._bus.tell_others(FACTS, facts)
+
+
+def _as_sent(instruction: Instruction, sent_at: int | None) -> Sent | None:
+    """The instruction as a proctor's deed; None when the server sends it by itself."""
+    deed = answers.deed_of(instruction.type, instruction.attributes.get("type"))
+    return None if deed is None else Sent(instruction.id, deed, instruction.created_at, sent_at)
 
 
 def _without_future(rows: Iterable[ConnectionRow], now: int) -> list[ConnectionRow]:

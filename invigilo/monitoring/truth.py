@@ -24,9 +24,9 @@ from invigilo.monitoring.rules import MISSING_AFTER_MS, Severity, is_live
 
 PAGE_PROOF_MS = 10_000
 """A camera page pings every 3 s; three missed ones and it is not there, even if its socket is still open."""
-VIDEO_PROOF_MS = 3_000
-"""A proctor's page reports decoded frames once a second."""
-STILL_PROOF_MS = 4_000
+VIDEO_PROOF_MS = 2_500
+"""A proctor's page reports decoded frames once a second. Short, so that a lost network shows on the wall within five."""
+STILL_PROOF_MS = 3_500
 """A camera page sends a still once a second."""
 MEDIA_PROOF_MS = 25_000
 """A camera page says what it sends every 10 s; two missed reports and its scripts are asleep."""
@@ -147,6 +147,7 @@ class Evidence:
     camera: str = "off"
     """What the page says it sends: `live`, `muted`, `ended`, `off`."""
     microphone: str = "off"
+    """The same; `silent` when it is on and nothing at all is heard."""
     visible: bool = True
     """False: the page is hidden; normal while stills come, for the exam's window lies on top."""
     exam_opened: bool = False
@@ -435,9 +436,18 @@ def _meeting_joining(c: Case) -> bool:
 
 
 def _microphone_missing(c: Case) -> bool:
-    e = c.e
-    stopped = e.media_at is not None and e.microphone in {"ended", "off"} and e.microphone_check == "ok"
-    return c.by_page and (e.microphone_check not in {"ok", "pending"} or stopped)
+    return c.by_page and c.e.microphone_check not in {"ok", "pending"}
+
+
+def _microphone(*states: str) -> Callable[[Case], bool]:
+    """It passed the self-check, and now the page says this of it."""
+
+    def fits(c: Case) -> bool:
+        e = c.e
+        told = e.media_at is not None and e.microphone in states
+        return c.by_page and c.page_there and e.microphone_check == "ok" and told
+
+    return fits
 
 
 def _still_without_video(c: Case) -> bool:
@@ -748,6 +758,18 @@ CAUSES: tuple[Cause, ...] = (
         lambda c: c.no_picture,
     ),
     # Nothing is missing, yet worth a word
+    Cause(
+        "microphone_stopped",
+        _WARNING,
+        "Picture arrives; the microphone worked, and the page says it is ended, muted or off.",
+        _microphone("ended", "muted", "off"),
+    ),
+    Cause(
+        "microphone_silent",
+        _INFO,
+        "Picture arrives; the microphone is on, and for 3 s not even a room's noise came from it.",
+        _microphone("silent"),
+    ),
     Cause("microphone_missing", _INFO, "Picture arrives; the microphone does not work.", _microphone_missing),
     Cause(
         "exam_not_started",

@@ -8,10 +8,12 @@ from typing import Any
 
 from invigilo.clock import to_ms
 from invigilo.exams.model import Candidate, Exam, Service
-from invigilo.monitoring import rules
+from invigilo.monitoring import answers, rules
 from invigilo.monitoring.capability import capability_of, os_family
+from invigilo.monitoring.indicators import STANDARD, Thresholds, Values, levels
 from invigilo.monitoring.live import LiveConnection
-from invigilo.monitoring.model import ConnectionState, InstructionType
+from invigilo.monitoring.model import ConnectionState, InstructionType, NotificationKind
+from invigilo.monitoring.notes import EMPTY, Tally
 from invigilo.monitoring.truth import Evidence, Severity, Truth, assess
 
 Row = dict[str, Any]
@@ -31,6 +33,9 @@ class Conditions:
     """User session ids of those who are connected: a closed connection of one of them needs nobody's attention."""
     roster: Mapping[str, Candidate] = field(default_factory=dict[str, Candidate])
     """Who is expected in the exam, by the user id that clients send."""
+    thresholds: Thresholds = STANDARD
+    tally: Tally = field(default_factory=lambda: EMPTY)
+    """How many notes and incidents stand with whom."""
 
 
 def present_users(connections: Iterable[LiveConnection]) -> frozenset[str]:
@@ -116,6 +121,7 @@ def row_of(live: LiveConnection, exam: Exam, truth: Truth, conditions: Condition
     candidate = conditions.roster.get(live.user_session_id or "")
     sent = live.messages or (0, 0, 0)
     returned = not _state_of(live).is_open and live.user_session_id in conditions.present
+    notes, incidents = conditions.tally.of(live)
     return {
         "id": live.id,
         "name": name_of(live, candidate),
@@ -156,6 +162,11 @@ def row_of(live: LiveConnection, exam: Exam, truth: Truth, conditions: Condition
         "errors": live.errors,
         "warnings": live.warnings,
         "flags": list(live.flags),
+        "levels": _levels(live, conditions),
+        "microphone": _microphone(live),
+        "deed": _deed(live, now_ms),
+        "notes": notes,
+        "incidents": incidents,
     }
 
 
@@ -169,6 +180,39 @@ def called_of(live: LiveConnection) -> dict[str, Any] | None:
         "number": live.room_number,
         "beyond": live.is_beyond,
     }
+
+
+def _levels(live: LiveConnection, conditions: Conditions) -> dict[str, str]:
+    last_ping = live.last_ping or live.created_at
+    values = Values(
+        is_open=_state_of(live).is_open,
+        ping_age_ms=max(0, conditions.now_ms - last_ping),
+        errors=live.errors,
+        warnings=live.warnings,
+        battery=live.battery,
+        wlan=live.wlan,
+        wlan_connected=live.wlan_connected,
+    )
+    return levels(values, conditions.thresholds)
+
+
+def _microphone(live: LiveConnection) -> str:
+    """What the candidate's page says it sends of sound; `none` while it says nothing."""
+    page = live.page
+    return page.microphone if page.connected and page.media_at is not None else "none"
+
+
+def _deed(live: LiveConnection, now: int) -> dict[str, Any] | None:
+    """The newest thing a proctor asked of this client, and how far it got."""
+    if live.sent is None:
+        return None
+    is_open = live.state.is_open
+    is_locked = any(one.kind is NotificationKind.LOCK_SCREEN for one in live.notifications.values())
+    live.sent = answers.after_looking(live.sent, is_open=is_open, is_locked=is_locked, now=now)
+    answer = answers.answer_of(live.sent, is_open=is_open, now=now)
+    if not answers.is_shown(live.sent, answer, now=now):
+        return None
+    return {"what": live.sent.deed.value, "answer": answer.value, "at": live.sent.asked_at}
 
 
 TICKS = ("last_ping", "seb_at", "joined_at", "frames_at")

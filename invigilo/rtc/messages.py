@@ -17,6 +17,8 @@ DeviceCheck = Literal[
 ]
 PathCheck = Literal["pending", "ok", "no_path", "stills_only"]
 Sending = Literal["live", "muted", "ended", "off"]
+Sound = Literal["live", "silent", "muted", "ended", "off"]
+"""`silent`: the microphone is on, and not even a room's noise comes from it."""
 
 
 class IceCandidate(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -46,7 +48,7 @@ class SelfCheck(_Message, tag="self_check"):
 
 class Media(_Message, tag="media"):
     camera: Sending
-    microphone: Sending
+    microphone: Sound
     visible: bool = True
     exam_opened: bool = False
 
@@ -172,6 +174,14 @@ class Seen(_Message, tag="seen"):
     participants: Annotated[list[Participant], Meta(max_length=600)] | None
 
 
+class Look(_Message, tag="look"):
+    """What this proctor's page shows now, so that the others know who is looking at which room."""
+
+    view: Literal["table", "heat", "room", "overview", "connection"]
+    room: ConnectionId | None = None
+    """The room's id."""
+
+
 FromCandidate = (
     Hello
     | SelfCheck
@@ -186,7 +196,9 @@ FromCandidate = (
     | Say
     | Ping
 )
-FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | EnterRoom | HoldRoom | Seen | Ping
+FromProctor = (
+    Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | EnterRoom | HoldRoom | Seen | Look | Ping
+)
 
 candidate_decoder: msgspec.json.Decoder[FromCandidate] = msgspec.json.Decoder(FromCandidate)
 proctor_decoder: msgspec.json.Decoder[FromProctor] = msgspec.json.Decoder(FromProctor)

@@ -119,6 +119,7 @@ class CandidatePage:
         self.peers: dict[str, RTCPeerConnection] = {}
         self.is_connected = asyncio.Event()
         self.exam_opened = False
+        self.is_silent = False
         self.last_error: dict[str, Any] | None = None
         self._language = language
         self._tab = secrets.token_urlsafe(12)
@@ -293,9 +294,15 @@ class CandidatePage:
 
     def _media(self) -> dict[str, Any]:
         sending = "live" if self.camera.has_picture else "off"
+        sound = "silent" if self.camera.has_picture and self.is_silent else sending
         return {
-            "t": "media", "camera": sending, "microphone": sending, "visible": True, "exam_opened": self.exam_opened,
+            "t": "media", "camera": sending, "microphone": sound, "visible": True, "exam_opened": self.exam_opened,
         }  # fmt: skip
+
+    async def fall_silent(self) -> None:
+        """Somebody switched the microphone off at its cable: the page hears not even the room."""
+        self.is_silent = True
+        await self._try(self._media())
 
     async def set_mood(self, mood: Mood) -> None:
         """The camera changes under the page: covered, frozen, back."""

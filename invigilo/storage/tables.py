@@ -606,6 +606,54 @@ message_deliveries = Table(
     Index("ix_message_deliveries_connection_id", "connection_id", "message_id"),
 )
 
+# What proctors wrote of candidates. Nothing is deleted: what was a mistake is taken back.
+notes = Table(
+    "notes",
+    metadata,
+    _id(),
+    _ref("exam_id", "exams.id"),
+    _ref("connection_id", "client_connections.id"),
+    # The user id the client had then: a note follows the person to the next connection.
+    Column("candidate", Text, nullable=False, server_default=text("''")),
+    # Made by the page that wrote it: a retry after a broken line writes no second one.
+    Column("key", String(64), nullable=False),
+    Column("category", String(32), nullable=False),
+    Column("is_incident", Boolean, nullable=False, server_default=text("false")),
+    Column("happened_at", Ms, nullable=False),
+    Column("text", Text, nullable=False, server_default=text("''")),
+    Column("author_id", Id),
+    Column("author", String(255), nullable=False),
+    Column("created_at", Ms, nullable=False),
+    Column("changed_at", Ms),
+    Column("changed_by", String(255)),
+    Column("taken_back_at", Ms),
+    Column("taken_back_by", String(255)),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("exam_id", "key", name="uq_notes_exam_key"),
+    Index("ix_notes_exam_id", "exam_id", "happened_at", "id"),
+    Index("ix_notes_connection_id", "connection_id"),
+)
+
+# Who is responsible for a room; a room without a row is nobody's.
+duties = Table(
+    "duties",
+    metadata,
+    Column("room_id", Id, ForeignKey("rooms.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    _ref("user_id", "users.id"),
+    Column("since", Ms, nullable=False),
+    Column("given_by", String(255), nullable=False),
+    Index("ix_duties_user_id", "user_id"),
+)
+
+# An exam's own thresholds of indicators; an exam without a row has the defaults.
+desk_settings = Table(
+    "desk_settings",
+    metadata,
+    Column("exam_id", Id, ForeignKey("exams.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("thresholds", JSON, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),
+)
+
 activity = Table(
     "activity",
     metadata,

@@ -23,9 +23,13 @@ from invigilo.exams.directory import Directory
 from invigilo.exams.rosters import Rosters
 from invigilo.exams.service import Exams
 from invigilo.exams.templates import Templates
+from invigilo.monitoring.desk import Desk
+from invigilo.monitoring.duties import Duties
 from invigilo.monitoring.event_search import EventSearch
+from invigilo.monitoring.notes import Notes
 from invigilo.monitoring.records import Records
 from invigilo.monitoring.service import Connections
+from invigilo.monitoring.story import Stories
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.definitions import ServiceDefinitions
@@ -63,6 +67,10 @@ class Site:
     connections: Connections
     records: Records
     event_search: EventSearch
+    desk: Desk
+    notes: Notes
+    duties: Duties
+    stories: Stories
     rooms: Rooms
     calls: Calls
     messages: Messages

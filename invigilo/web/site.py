@@ -28,6 +28,7 @@ from invigilo.web.api import activity as api_activity
 from invigilo.web.api import calls as api_calls
 from invigilo.web.api import configurations as api_configurations
 from invigilo.web.api import connections as api_connections
+from invigilo.web.api import desk as api_desk
 from invigilo.web.api import exam_templates as api_exam_templates
 from invigilo.web.api import exams as api_exams
 from invigilo.web.api import institutions as api_institutions
@@ -48,6 +49,7 @@ from invigilo.web.pages import (
     configuration_history,
     configurations,
     connections,
+    desk,
     events,
     exam_templates,
     exams,
@@ -74,6 +76,7 @@ API_HANDLERS = [
     *api_calls.handlers,
     *api_configurations.handlers,
     *api_connections.handlers,
+    *api_desk.handlers,
     *api_exam_templates.handlers,
     *api_exams.handlers,
     *api_institutions.handlers,
@@ -109,6 +112,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
             *configurations.handlers,
             *connections.handlers,
             *events.handlers,
+            *desk.handlers,
             *exam_templates.handlers,
             *exams.handlers,
             *institutions.handlers,

@@ -24,6 +24,7 @@ from invigilo.clock import Clock, to_ms
 from invigilo.errors import BadInput, InvigiloError, NotFound, Refused, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam, Service
+from invigilo.monitoring.duties import Duties
 from invigilo.monitoring.live import LiveConnection
 from invigilo.monitoring.meeting import PageState
 from invigilo.monitoring.service import Connections
@@ -74,7 +75,9 @@ class Sockets:
         ice: IceServers,
         work: WorkFactory,
         clock: Clock,
+        duties: Duties,
     ) -> None:
+        self._duties = duties
         self._hub = hub
         self._connections = connections
         self._rooms = rooms
@@ -422,6 +425,7 @@ class Sockets:
             await _say_and_close(socket, refusal, 4008)
             return
         mine = self._hub.proctor_arrived(exam.id, account.id)
+        self._duties.arrive(mine.peer, exam.id, account)
         me = {"name": account.display_name, "peer": mine.peer}
         ice = self._ice.for_peer(f"p{account.id}", now_ms=self._clock.now_ms())
         mine.outbox.put_text(self._stream.snapshot(exam, ice_servers=ice, me=me))
@@ -444,6 +448,7 @@ class Sockets:
             finally:
                 checking.cancel()
                 self._hub.proctor_left(mine)
+                self._duties.leave(mine.peer)
                 if mine.in_meeting is not None:
                     self._meetings.proctor_left(exam.id, mine.peer)
 
@@ -493,6 +498,8 @@ class Sockets:
                 self._spawn(self._hold(mine, account, message))
             case messages.Seen():
                 self._take_seen(mine, message)
+            case messages.Look(view=view, room=room):
+                self._duties.look(mine.peer, view, room)
             case _:
                 return False
         return True

@@ -17,7 +17,11 @@ from invigilo.clock import Clock, to_ms
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam
 from invigilo.monitoring import wall
+from invigilo.monitoring.desk import Desk
+from invigilo.monitoring.duties import Duties
 from invigilo.monitoring.live import LiveConnection, LiveConnections
+from invigilo.monitoring.model import Duty
+from invigilo.monitoring.notes import Notes
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms, RoomView
@@ -54,7 +58,13 @@ class Stream:
         writer: Writer,
         clock: Clock,
         has_turn: bool,
+        desk: Desk,
+        notes: Notes,
+        duties: Duties,
     ) -> None:
+        self._desk = desk
+        self._notes = notes
+        self._duties = duties
         self._writer = writer
         self._live = live
         self._rooms = rooms
@@ -104,6 +114,8 @@ class Stream:
             "room_size": exam.proctoring.collecting_room_size,
             "features": sorted(exam.proctoring.features),
             **self._calls_view(exam),
+            "thresholds": self._desk.measure(exam.id).thresholds.as_json(),
+            "people": self._duties.people(exam.id),
         }
 
     def _calls_view(self, exam: Exam) -> dict[str, Any]:
@@ -134,6 +146,8 @@ class Stream:
             provider_can=self._rooms.provider_is_native(exam),
             present=wall.present_users(self._live.of_exam(exam.id)),
             roster=self._directory.rosters.get(exam.id, {}),
+            thresholds=self._desk.measure(exam.id).thresholds,
+            tally=self._notes.tally(exam.id),
         )
 
     async def run(self) -> None:
@@ -213,7 +227,10 @@ class Stream:
             members.setdefault(row["room_id"], []).append(row)
             if row["called"] is not None:
                 members.setdefault(row["called"]["room"], []).append(row)
-        return [_room(view, members.get(view.id, [])) for view in self._rooms.of_exam(exam)]
+        duties = self._duties.of_exam(exam.id)
+        return [
+            _room(view, members.get(view.id, []), duties.get(view.id)) for view in self._rooms.of_exam(exam)
+        ]
 
     def _changed_rooms(self, exam: Exam, state: _ExamState) -> tuple[list[dict[str, Any]], list[int]]:
         rooms = self._room_list(exam, state)
@@ -223,7 +240,7 @@ class Stream:
         return changed, sorted(before.keys() - {room["id"] for room in rooms})
 
 
-def _room(view: RoomView, rows: list[wall.Row]) -> dict[str, Any]:
+def _room(view: RoomView, rows: list[wall.Row], duty: Duty | None) -> dict[str, Any]:
     """`members` belong here, be it at home or in the call; `present` are here now, so not those called elsewhere."""
     return {
         "id": view.id,
@@ -250,6 +267,7 @@ def _room(view: RoomView, rows: list[wall.Row]) -> dict[str, Any]:
             for hold in view.holds
         ],
         "connections": list(view.connections),
+        "duty": None if duty is None else {"user": duty.user_id, "name": duty.name},
     }
 
 

@@ -129,6 +129,8 @@ EXAMPLES = {
     "no_frames_while_watched": replace(VIDEO_FAILS, peer_states=("connected",)),
     "stills_only": replace(WELL, path_check="stills_only"),
     "no_picture": NO_PICTURE,
+    "microphone_stopped": replace(WELL, microphone="ended"),
+    "microphone_silent": replace(WELL, microphone="silent"),
     "microphone_missing": replace(WELL, microphone_check="no_device"),
     "exam_not_started": replace(WELL, exam_opened=False),
 }

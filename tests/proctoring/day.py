@@ -174,6 +174,7 @@ class Day:
             hub=None,
             stream=None,
             keep_events_indexed=None,
+            tell_looking=None,
             clock=world.clock,
         )
 

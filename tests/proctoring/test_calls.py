@@ -521,6 +521,9 @@ def shown_to_proctors(world: World) -> dict[str, Any]:
         "directory": world.directory,
         "meetings": world.meetings,
         "clock": world.clock,
+        "desk": world.desk,
+        "notes": world.notes,
+        "duties": world.duties,
     }
     stream = Stream(hub=SimpleNamespace(), writer=world.writer, has_turn=False, **parts)
     world.live._on_change.pop()  # this stream lives for one look only

@@ -329,13 +329,62 @@ class StoredInstruction:
     created_at: int
     not_before: int
     sent_at: int | None
-    revision: int | None
+    revision: int | None = None
+    answered_at: int | None = None
+    """For a lock: when the client's own notification of it came; for quitting: when it left."""
 
 
-async def add_instructions(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    """In this order: the ids count up with it."""
-    if rows:
-        await db.execute(insert(instructions), rows)
+def _instruction(row: Row[Any], answered_at: int | None = None) -> StoredInstruction:
+    return StoredInstruction(
+        row.id,
+        row.connection_id,
+        InstructionType(row.type),
+        row.attributes_encrypted,
+        row.created_at,
+        row.not_before,
+        row.sent_at,
+        row.revision,
+        answered_at,
+    )
+
+
+async def instructions_of(
+    db: AsyncConnection, *, since: int = 0, connection_id: int | None = None, types: Sequence[InstructionType]
+) -> list[StoredInstruction]:
+    """Sent or not, oldest first, each with the client's answer where there is one."""
+    table = instructions
+    locked = (
+        select(func.min(notifications.c.opened_at))
+        .where(
+            notifications.c.connection_id == table.c.connection_id,
+            notifications.c.kind == NotificationKind.LOCK_SCREEN.value,
+            or_(notifications.c.settled_at.is_(None), notifications.c.settled_at > table.c.sent_at),
+        )
+        .scalar_subquery()
+    )
+    query = (
+        select(table, locked.label("locked_at"), client_connections.c.closed_at)
+        .join(client_connections, client_connections.c.id == table.c.connection_id)
+        .where(table.c.created_at >= since, table.c.type.in_([one.value for one in types]))
+        .order_by(table.c.id)
+    )
+    if connection_id is not None:
+        query = query.where(table.c.connection_id == connection_id)
+    found: list[StoredInstruction] = []
+    for row in await db.execute(query):
+        answered_at = None
+        if row.sent_at is not None and row.type == InstructionType.LOCK_SCREEN.value:
+            answered_at = None if row.locked_at is None else max(row.locked_at, row.sent_at)
+        if row.sent_at is not None and row.type == InstructionType.QUIT.value:
+            answered_at = row.closed_at
+        found.append(_instruction(row, answered_at))
+    return found
+
+
+async def add_instructions(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[int]:
+    """In this order: the ids, which are returned, count up with it."""
+    statement = insert(instructions).returning(instructions.c.id, sort_by_parameter_order=True)
+    return [int(one) for one in (await db.execute(statement, rows)).scalars()] if rows else []
 
 
 async def open_instructions(
@@ -348,19 +397,7 @@ async def open_instructions(
     )
     if ids is not None:
         query = query.where(table.c.connection_id.in_(ids))
-    return [
-        StoredInstruction(
-            row.id,
-            row.connection_id,
-            InstructionType(row.type),
-            row.attributes_encrypted,
-            row.created_at,
-            row.not_before,
-            row.sent_at,
-            row.revision,
-        )
-        for row in await db.execute(query)
-    ]
+    return [_instruction(row) for row in await db.execute(query)]
 
 
 async def claim_instruction(

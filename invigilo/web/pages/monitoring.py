@@ -114,6 +114,7 @@ def monitoring_page(
             "socket": f"/monitoring/{exam.id}/socket",
             "base": f"/monitoring/{exam.id}",
             "language": frame.language,
+            "mayChange": Right.CHANGE in rights_on(account, exam),
             "texts": _texts(site, frame.language),
         },
     )

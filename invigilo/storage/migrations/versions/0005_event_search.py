@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0005_event_search'
-down_revision = '0002'
+down_revision = '0004_the_monitoring_desk'
 branch_labels = None
 depends_on = None
 

@@ -7,6 +7,7 @@ import { Level } from "./level.js";
 import { showOwnEnd } from "./own_end.js";
 import { Peers } from "./peers.js";
 import { Room } from "./room.js";
+import { Silence } from "./silence.js";
 import { Socket } from "./socket.js";
 import { States } from "./states.js";
 import { Stills } from "./stills.js";
@@ -29,6 +30,7 @@ const check = new Check(find("work"), devices, send);
 const room = new Room(find("meeting"), send);
 const exam = new ExamWindow(find("start-section"), check);
 const level = new Level(find("level"));
+const silence = new Silence(peers, () => tellMedia());
 const ownPicture = find("own-picture");
 const stills = new Stills(devices, ownPicture, socket);
 
@@ -114,10 +116,11 @@ function showOwnPicture() {
 let mediaTold = "";
 
 function tellMedia({ evenIfSame = false } = {}) {
+  const microphone = devices.sending("microphone");
   const message = {
     t: "media",
     camera: devices.sending("camera"),
-    microphone: devices.sending("microphone"),
+    microphone: microphone === "live" && silence.isSilent ? "silent" : microphone,
     visible: document.visibilityState === "visible",
     exam_opened: exam.isOpened,
   };

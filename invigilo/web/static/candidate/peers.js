@@ -87,6 +87,14 @@ export class Peers {
     for (const peer of this.#peers.values()) peer.useTracks();
   }
 
+  /** What the microphone has given so far, by one connection's own count; null where none can tell. */
+  async soundSent() {
+    for (const peer of this.#peers.values()) {
+      if (peer.isConnected) return peer.soundSent();
+    }
+    return null;
+  }
+
   wake() {
     for (const peer of this.#peers.values()) peer.wake();
   }
@@ -159,6 +167,18 @@ class Peer {
       await this.#connection.setLocalDescription(description);
       this.#tell({ kind: "offer", sdp: this.#connection.localDescription.sdp });
     });
+  }
+
+  async soundSent() {
+    try {
+      for (const stat of (await this.#senders.microphone.getStats()).values()) {
+        if (stat.type !== "media-source" || stat.totalAudioEnergy === undefined) continue;
+        return { source: `${this.name} ${stat.id}`, energy: stat.totalAudioEnergy, seconds: stat.totalSamplesDuration };
+      }
+    } catch {
+      // a connection that is being closed
+    }
+    return null;
   }
 
   /** New paths for the same connection. While an offer is unanswered it waits for the answer. */

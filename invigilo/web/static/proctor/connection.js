@@ -1,13 +1,22 @@
 // One connection: its picture, the three facts, what SEB says of itself, deeds, and its events.
 
+import { Desk, showDeed } from "./desk.js";
+import { look } from "./duty.js";
 import { Feed } from "./feed.js";
-import { age, make, page, post, say, set, t, timeOfDay } from "./page.js";
+import { Flags, showFlag } from "./flag.js";
+import { INDICATORS, valueOf } from "./heat_map.js";
+import { bind } from "./keys.js";
+import { StoryList } from "./story.js";
+import { age, icon, make, page, post, say, set, t, timeOfDay } from "./page.js";
 import { FACTS, factElement, nextStepOf, notificationButton, sentenceOf, showFact, toneOf } from "./status.js";
 import { Tile } from "./tile.js";
 import { Watches } from "./watch.js";
 
 const feed = new Feed();
+const desk = new Desk(feed);
+const flags = new Flags(feed, () => story.refresh());
 const watches = new Watches(feed);
+look(feed, "connection");
 const id = page.connectionId;
 const find = (name) => document.querySelector(`[data-${name}]`);
 let row = page.row;
@@ -60,6 +69,10 @@ function show() {
   showClient();
   showAges();
   tile.show(row);
+  showDeed(find("deed-state"), row);
+  find("flag").classList.toggle("has-incidents", row.incidents > 0);
+  showFlag(find("flag"), row);
+  find("unlock").disabled = !row.notifications.some((one) => one.kind === "lockscreen");
   find("deed=\"disable\"").disabled = row.state === "closed" || row.state === "disabled" || row.seb === "ok";
   find("deed=\"quit\"").disabled = row.state === "closed" || row.state === "disabled";
 }
@@ -82,7 +95,6 @@ function ownEnd(ms) {
 
 function showClient() {
   const unknown = t("connection.unknown");
-  const percent = (value) => (value === null || value === undefined ? unknown : `${Math.round(value)} %`);
   const pairs = [
     ["connection.state", t(`state.${row.state}`)],
     ["connection.user", row.user || unknown],
@@ -92,17 +104,20 @@ function showClient() {
     ["connection.seb_version", row.seb_version || unknown],
     ["connection.system", row.os || unknown],
     ["connection.machine", row.machine || unknown],
-    ["connection.battery", percent(row.battery)],
-    ["connection.wlan", percent(row.wlan)],
-    ["connection.errors", String(row.errors)],
-    ["connection.warnings", String(row.warnings)],
+    ...INDICATORS.filter((one) => one !== "ping").map((one) => [`connection.${one}`, valueOf(row, one, feed.now()), row.levels?.[one]]),
     ["connection.flags", row.flags.map((flag) => t(`flag.${flag}`)).join("; ")],
   ].filter(([, value]) => value !== "");
   const mark = JSON.stringify(pairs);
   const list = find("client");
   if (list.dataset.mark === mark) return;
   list.dataset.mark = mark;
-  list.replaceChildren(...pairs.flatMap(([name, value]) => [make("dt", {}, t(name)), make("dd", {}, value)]));
+  list.replaceChildren(...pairs.flatMap(([name, value, level]) => [make("dt", {}, t(name)), judged(value, level)]));
+}
+
+/** A value with the exam's judgement of it, in colour and in shape. */
+function judged(value, level) {
+  if (level !== "warning" && level !== "problem") return make("dd", {}, value);
+  return make("dd", { "data-level": level }, icon(level), ` ${value} · ${t(`heat.level.${level}`)}`);
 }
 
 // --- deeds ---
@@ -110,15 +125,31 @@ function showClient() {
 const outcome = find("outcome");
 const here = `${page.base}/connections/${id}`;
 
-async function act(path, body, said) {
+/** What became of it is told below as it goes on: waiting, delivered, done. */
+async function act(deed, more = {}) {
   say(outcome, "");
   try {
-    await post(path, body);
-    say(outcome, t(said));
+    await post(`${page.base}/deeds`, { deed, connections: [id], ...(more.message ? more : {}) });
+    say(outcome, t(deed === "disable" ? "connection.done" : "connection.sent"));
   } catch (error) {
     say(outcome, t("connection.failed", { message: error.message }));
   }
+  story.refresh();
 }
+
+find("lock").addEventListener("submit", (event) => {
+  event.preventDefault();
+  act("lock", { message: event.target.elements.message.value.trim() });
+});
+for (const button of document.querySelectorAll("[data-deed]")) {
+  button.addEventListener("click", async () => {
+    const { deed } = button.dataset;
+    if (await ask(t(`connection.${deed}_confirm`, { name: row.name }))) await act(deed);
+  });
+}
+find("unlock").addEventListener("click", () => act("unlock"));
+find("flag").addEventListener("click", () => flags.flag(row));
+find("note").addEventListener("click", () => flags.edit(row));
 
 function ask(text) {
   const dialog = find("ask");
@@ -128,17 +159,17 @@ function ask(text) {
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
 }
 
-find("lock").addEventListener("submit", (event) => {
-  event.preventDefault();
-  act(`${here}/lock`, { message: event.target.elements.message.value }, "connection.sent");
+const story = new StoryList(find("story"), find("no-story"), (note) => flags.edit(row, note));
+
+bind({
+  f: [t("keys.flag"), () => flags.flag(row)],
+  n: [t("keys.note"), () => flags.edit(row)],
+  s: [t("keys.settle"), () => desk.act("settle", [id])],
+  l: [t("keys.lock"), () => desk.act("lock", [id])],
+  u: [t("keys.unlock"), () => desk.act("unlock", [id])],
+  q: [t("keys.quit"), () => desk.act("quit", [id])],
+  i: [t("keys.sound"), () => tile.sound.click()],
 });
-for (const button of document.querySelectorAll("[data-deed]")) {
-  button.addEventListener("click", async () => {
-    const deed = button.dataset.deed;
-    if (!(await ask(t(`connection.${deed}_confirm`, { name: row.name })))) return;
-    await act(`${here}/${deed}`, null, deed === "quit" ? "connection.sent" : "connection.done");
-  });
-}
 
 // --- events ---
 
@@ -234,8 +265,11 @@ feed.on("still", (one) => one.id === id && tile.still(one.jpeg));
 setInterval(() => {
   showAges();
   tile.refresh();
+  tile.measure();
   if (!document.hidden) loadNewer();
 }, 1_000);
+setInterval(() => !document.hidden && story.refresh(), 5_000);
+story.refresh();
 
 show();
 loadNewer();

@@ -87,7 +87,10 @@ export class Feed extends EventTarget {
     for (const id of message.gone) this.rows.delete(id);
     for (const room of message.rooms) this.rooms.set(room.id, room);
     for (const id of message.gone_rooms) this.rooms.delete(id);
-    if (message.exam) this.exam = message.exam;
+    if (message.exam) {
+      this.exam = message.exam;
+      this.emit("exam");
+    }
     for (const [id, at] of message.pings) {
       const row = this.rows.get(id);
       if (row) row.last_ping = at;

@@ -1,5 +1,6 @@
 // Everybody of a room beside its meeting: who is missing and why, who is in there, and who else is.
 
+import { flagButton, showFlag } from "./flag.js";
 import { icon, make, page, say, set, t } from "./page.js";
 import { nextStepOf, sentenceOf, showNotifications } from "./status.js";
 import { clearStill, showStill } from "./stills.js";
@@ -13,7 +14,7 @@ export class PeopleList {
   #sessions = new Map(); // connection → session in the meeting
   #others = "";
 
-  /** `acts`: `pin(session)`, `mute(session)`, `remove(session, name)`. */
+  /** `acts`: `pin(session)`, `mute(session)`, `remove(session, name)`, `flag(row)`. */
   constructor(acts) {
     this.#acts = acts;
   }
@@ -111,7 +112,8 @@ class PersonCard {
       this.#button("mute", () => acts.mute(this.#session.id)),
       this.#button("leave", () => acts.remove(this.#session.id, this.#row.name)),
     );
-    this.item = make("li", { className: "member", "data-id": id }, this.shape, this.name, this.tools, this.open, this.words, this.image);
+    this.flag = flagButton(() => acts.flag(this.#row));
+    this.item = make("li", { className: "member", "data-id": id }, this.shape, this.name, this.tools, this.flag, this.open, this.words, this.image);
   }
 
   #button(shape, act) {
@@ -135,6 +137,7 @@ class PersonCard {
       set(button, "title", text);
     }
     showNotifications(this.open, row);
+    showFlag(this.flag, row);
     this.#showWords(row, session);
     this.refresh();
   }

@@ -1,7 +1,11 @@
 // A room's window where the room is a service's meeting: its frame, and beside it everybody who should be in there.
 
 import { enter, originOf } from "../meeting/meeting.js";
+import { Desk } from "./desk.js";
+import { Duties, look } from "./duty.js";
 import { Feed } from "./feed.js";
+import { Flags } from "./flag.js";
+import { bind } from "./keys.js";
 import { PeopleList } from "./meeting_people.js";
 import { page, say, t } from "./page.js";
 import { belongsIn, showTabs } from "./room_list.js";
@@ -17,7 +21,29 @@ const find = (name) => document.querySelector(`[data-${name}]`);
 const feed = new Feed();
 const tabs = find("room-tabs");
 const announce = find("announce");
-const people = new PeopleList({ pin, mute, remove });
+const flags = new Flags(feed);
+const desk = new Desk(feed);
+const people = new PeopleList({ pin, mute, remove, flag: (row) => flags.flag(row) });
+new Duties(feed);
+look(feed, "room", () => feed.rooms.get(page.roomId));
+
+/** Keys act on the person in the list who has the focus. */
+function onHere(run) {
+  return () => {
+    const row = feed.rows.get(Number(document.activeElement?.closest(".member")?.dataset.id));
+    if (row) run(row);
+    else say(announce, t("keys.choose_first"));
+  };
+}
+
+bind({
+  f: [t("keys.flag"), onHere((row) => flags.flag(row))],
+  n: [t("keys.note"), onHere((row) => flags.edit(row))],
+  s: [t("keys.settle"), onHere((row) => desk.act("settle", [row.id]))],
+  l: [t("keys.lock"), onHere((row) => desk.act("lock", [row.id]))],
+  u: [t("keys.unlock"), onHere((row) => desk.act("unlock", [row.id]))],
+  q: [t("keys.quit"), onHere((row) => desk.act("quit", [row.id]))],
+});
 
 // --- into the meeting, and back into it ---
 

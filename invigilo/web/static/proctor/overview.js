@@ -1,5 +1,6 @@
 // All candidates of an exam at once, by stills.
 
+import { look } from "./duty.js";
 import { Feed } from "./feed.js";
 import { icon, make, page, say, set, t } from "./page.js";
 import { fill, isHome } from "./room_list.js";
@@ -8,6 +9,7 @@ import { clearStill, showStill } from "./stills.js";
 
 const FRESH = 5_000; // ms
 const feed = new Feed();
+look(feed, "overview");
 const root = document.querySelector("[data-overview]");
 const empty = document.querySelector("[data-empty]");
 const tiles = new Map();

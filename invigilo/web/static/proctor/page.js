@@ -62,7 +62,7 @@ function csrfToken() {
   return found ? found.slice("csrftoken=".length) : "";
 }
 
-/** Do a deed at the server. Throws an Error whose message is the server's own sentence. */
+/** Do a deed at the server, and return its answer. Throws an Error whose message is the server's own sentence, with its `code`. */
 export async function post(path, body) {
   const response = await fetch(path, {
     method: "POST",
@@ -73,12 +73,21 @@ export async function post(path, body) {
     },
     body: body ? JSON.stringify(body) : undefined,
   });
-  if (response.ok) return;
-  let message = String(response.status);
+  return answerOf(response);
+}
+
+/** Read something from the server; the same errors. */
+export async function load(path) {
+  return answerOf(await fetch(path, { headers: { accept: "application/json" } }));
+}
+
+async function answerOf(response) {
+  let answer = null;
   try {
-    message = (await response.json()).message;
+    answer = await response.json();
   } catch {
     // not JSON: a proxy's page; the status must do
   }
-  throw new Error(message);
+  if (response.ok) return answer;
+  throw Object.assign(new Error(answer?.message ?? String(response.status)), { code: answer?.code, status: response.status });
 }

@@ -1,8 +1,14 @@
 // A room's window: the wall of live tiles, one of them enlarged if wished, the sound of one.
 
+import { Desk } from "./desk.js";
+import { Duties, dutyWords, look } from "./duty.js";
 import { Feed } from "./feed.js";
-import { page, say, t } from "./page.js";
+import { Flags } from "./flag.js";
+import { bind } from "./keys.js";
+import { Order } from "./order.js";
+import { icon, make, page, say, set, t } from "./page.js";
 import { belongsIn, showTabs } from "./room_list.js";
+import { Rotation } from "./rotation.js";
 import { isGone, sentenceOf } from "./status.js";
 import { Tile } from "./tile.js";
 import { Watches } from "./watch.js";
@@ -16,6 +22,14 @@ const announce = document.querySelector("[data-announce]");
 const tiles = new Map();
 let heard = null;
 let large = null;
+
+const desk = new Desk(feed);
+const flags = new Flags(feed);
+new Duties(feed);
+/** Only to know whether somebody is busy with the wall: tiles are put in another order when asked, never by themselves. */
+const order = new Order(wall, () => {});
+const roomHere = () => feed.rooms.get(page.roomId);
+look(feed, "room", roomHere);
 
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
 const belongs = (row) => belongsIn(row, page.roomId) && !isGone(row);
@@ -35,7 +49,7 @@ function arrange() {
   for (const row of members) {
     let tile = tiles.get(row.id);
     if (!tile) {
-      tile = new Tile(row.id, { watches, sound: hear, enlarge });
+      tile = new Tile(row.id, { watches, sound: hear, enlarge, flag: (one) => flags.flag(one) });
       tile.onLive = wantStills;
       tiles.set(row.id, tile);
       wall.append(tile.root);
@@ -43,9 +57,61 @@ function arrange() {
     tile.show(row);
   }
   empty.hidden = members.length > 0 || !feed.exam;
+  showAttention(members);
   fit();
   wantStills();
 }
+
+const WEIGHTS = { problem: 0, warning: 2, info: 3, ok: 3 };
+/** Problems first, hands and locks next, then warnings. */
+const weight = (row) => Math.min(WEIGHTS[row.severity], row.notifications.length ? 1 : 3);
+
+function inOrder(rows) {
+  return [...rows].sort((a, b) => weight(a) - weight(b) || collator.compare(a.name, b.name) || a.id - b.id);
+}
+
+/** Asked for: the tiles in that order, now. */
+function problemsFirst() {
+  const focused = document.activeElement;
+  for (const row of inOrder([...tiles.values()].map((tile) => tile.row))) wall.append(tiles.get(row.id).root);
+  if (wall.contains(focused)) focused.focus();
+}
+
+// --- who needs somebody, in one line above the wall ---
+
+const attention = document.querySelector("[data-attention]");
+const wanting = new Map();
+
+function showAttention(members) {
+  const rows = inOrder(members.filter((row) => weight(row) < 3));
+  const ids = new Set(rows.map((row) => row.id));
+  for (const [id, one] of wanting) {
+    if (ids.has(id)) continue;
+    one.item.remove();
+    wanting.delete(id);
+  }
+  const isHeld = attentionOrder.isHeld;
+  rows.forEach((row, index) => {
+    let one = wanting.get(row.id);
+    if (!one) {
+      const button = make("button", { type: "button", className: "attention-one" }, icon("problem"), make("span", {}));
+      button.addEventListener("click", () => tiles.get(row.id)?.root.querySelector(".stage-button").focus());
+      one = { item: make("li", {}, button), button };
+      wanting.set(row.id, one);
+      attention.append(one.item);
+    }
+    const kind = row.severity === "problem" ? "problem" : row.notifications.length ? (row.notifications[0].kind === "raisehand" ? "hand" : "lock") : "warning";
+    set(one.button, "data-kind", kind);
+    one.button.querySelector("use").setAttribute("href", `${document.body.dataset.icons}#${kind}`);
+    say(one.button.lastChild, row.name);
+    const why = kind === "hand" ? row.notifications[0].text || t("hand") : kind === "lock" ? t("lockscreen") : sentenceOf(row);
+    set(one.button, "title", why);
+    set(one.button, "aria-label", `${row.name}: ${why}`);
+    if (!isHeld && attention.children[index] !== one.item) attention.insertBefore(one.item, attention.children[index] ?? null);
+  });
+  set(attention, "data-some", rows.length > 0 ? "yes" : null);
+}
+const attentionOrder = new Order(attention, () => {});
 
 /** Stills only of those without live video; they are also the first picture while video is on its way. */
 let wanted = "";
@@ -61,6 +127,30 @@ function hear(tile) {
   heard = before === tile ? null : tile;
   before?.hear(false);
   heard?.hear(true);
+}
+
+// --- one tile after the other, enlarged ---
+
+/** Problems and hands oftener would hide the others: everybody has a turn, in the order of the wall. */
+function enlargeNext() {
+  const all = [...wall.querySelectorAll(".tile")].map((root) => tiles.get(Number(root.dataset.id)));
+  if (!all.length) return;
+  const next = all[(all.indexOf(large) + 1) % all.length];
+  if (next !== large) enlarge(next);
+}
+const rotation = new Rotation({
+  button: document.querySelector("[data-rotate]"),
+  every: document.querySelector("[data-rotate-every]"),
+  next: enlargeNext,
+  isHeld: () => order.isHeld,
+});
+document.querySelector("[data-order-now]").addEventListener("click", problemsFirst);
+
+function showDuty() {
+  const room = roomHere();
+  if (!room) return;
+  const { has, watched } = dutyWords(feed, room);
+  say(document.querySelector("[data-duty-here]"), `${has} · ${watched}`);
 }
 
 function enlarge(tile) {
@@ -109,17 +199,59 @@ feed.on("change", ({ rows, rooms }) => {
   arrange();
   speak(rows);
   if (rooms) showTabs(tabs, feed.rooms, page.roomId);
+  if (rooms) showDuty();
 });
+feed.on("exam", showDuty);
 feed.on("snapshot", () => {
   wanted = "";
   arrange();
+  showDuty();
   showTabs(tabs, feed.rooms, page.roomId);
 });
 feed.on("still", ({ id, jpeg }) => tiles.get(id)?.still(jpeg));
 setInterval(() => {
   for (const tile of tiles.values()) tile.refresh();
 }, 1_000);
+setInterval(() => {
+  if (!document.hidden) for (const tile of tiles.values()) tile.measure();
+}, 500);
 addEventListener("resize", fit);
+
+// --- keys: on the tile that has the focus, else on the enlarged one ---
+
+function here() {
+  const id = document.activeElement?.closest(".tile")?.dataset.id;
+  return id === undefined ? large : tiles.get(Number(id));
+}
+
+function onHere(run) {
+  return () => {
+    const tile = here();
+    if (tile) run(tile);
+    else say(announce, t("keys.choose_first"));
+  };
+}
+
+function step(by) {
+  const all = [...wall.querySelectorAll(".stage-button")];
+  const at = all.findIndex((one) => one.closest(".tile") === here()?.root);
+  all[at < 0 ? 0 : (at + by + all.length) % all.length]?.focus();
+}
+
+bind({
+  j: [t("keys.next"), () => step(1)],
+  k: [t("keys.previous"), () => step(-1)],
+  e: [t("keys.enlarge"), onHere((tile) => enlarge(tile))],
+  i: [t("keys.sound"), onHere((tile) => hear(tile))],
+  f: [t("keys.flag"), onHere((tile) => flags.flag(tile.row))],
+  n: [t("keys.note"), onHere((tile) => flags.edit(tile.row))],
+  s: [t("keys.settle"), onHere((tile) => desk.act("settle", [tile.id]))],
+  l: [t("keys.lock"), onHere((tile) => desk.act("lock", [tile.id]))],
+  u: [t("keys.unlock"), onHere((tile) => desk.act("unlock", [tile.id]))],
+  q: [t("keys.quit"), onHere((tile) => desk.act("quit", [tile.id]))],
+  o: [t("keys.order"), problemsFirst],
+  r: [t("keys.rotate"), () => rotation.toggle()],
+});
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && large) enlarge(large);
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];

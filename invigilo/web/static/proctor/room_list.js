@@ -38,14 +38,22 @@ function marks(room) {
 const severityOf = (room) => (room.problems || room.state === "failed" ? "problem" : room.members ? "ok" : "info");
 
 export class RoomCards {
-  constructor(list, empty) {
+  /** `words(room)`: who has it and who looks at it; `isHeld()`: the cards must stay in their places for now. */
+  constructor(list, empty, { words = null, isHeld = () => false } = {}) {
     this.list = list;
     this.empty = empty;
+    this.words = words;
+    this.isHeld = isHeld;
     this.cards = new Map();
   }
 
   show(rooms) {
-    const order = ordered(rooms.values());
+    let order = ordered(rooms.values());
+    if (this.isHeld()) {
+      const before = [...this.cards.keys()];
+      const place = (room) => (before.includes(room.number) ? before.indexOf(room.number) : 1e9);
+      order = order.toSorted ? order.toSorted((a, b) => place(a) - place(b)) : [...order].sort((a, b) => place(a) - place(b));
+    }
     this.empty.hidden = order.length > 0;
     const numbers = new Set(order.map((room) => room.number));
     for (const [number, card] of this.cards) {
@@ -58,11 +66,13 @@ export class RoomCards {
       say(card.title, t("room.number", { number: room.number }));
       say(card.fill, `(${fill(room)})`);
       set(card.link, "data-severity", severityOf(room));
-      const state = JSON.stringify([room.members, room.present, room.problems, room.hands, room.state]);
+      const words = this.words?.(room) ?? null;
+      const state = JSON.stringify([room.members, room.present, room.problems, room.hands, room.state, words]);
       if (card.state !== state) {
         card.state = state;
         card.said.replaceChildren(...marks(room));
         card.said.append(make("span", {}, t("room.present", { present: room.present, members: room.members })));
+        if (words) card.said.append(make("span", { className: "duty-words" }, words.has), make("span", { className: "duty-words" }, words.watched));
       }
       if (this.list.children[index] !== card.item) this.list.insertBefore(card.item, this.list.children[index] ?? null);
     });

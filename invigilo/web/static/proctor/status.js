@@ -78,7 +78,10 @@ export function showNotifications(container, row) {
   const mark = row.notifications.map((one) => `${one.number}${one.kind}`).join(",");
   if (container.dataset.mark === mark) return;
   container.dataset.mark = mark;
+  const hadFocus = container.contains(document.activeElement);
   container.replaceChildren(...row.notifications.map((one) => notificationButton(row, one)));
+  // Whoever settled by keyboard goes on from the same candidate, not from the top of the page.
+  if (hadFocus) (container.querySelector("button") ?? container.closest("[data-id]")?.querySelector("a, button"))?.focus();
 }
 
 export function clientLine(row) {

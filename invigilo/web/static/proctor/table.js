@@ -1,5 +1,7 @@
 // The table of all connections: keyed rows, and only those near the window are in the document.
 
+import { showDeed } from "./desk.js";
+import { flagButton, showFlag } from "./flag.js";
 import { age, make, page, say, set, t } from "./page.js";
 import { FACTS, clientLine, factElement, nextStepOf, sentenceOf, showFact, showNotifications } from "./status.js";
 
@@ -7,8 +9,11 @@ const MARGIN = 8; // rows kept above and below the window
 const narrow = matchMedia("(max-width: 860px)");
 
 export class Table {
-  constructor(feed) {
+  /** `selected`: a Set of ids; `toggle(id, isOn)`; `flag(row)`. */
+  constructor(feed, { selected = new Set(), toggle = () => {}, flag = () => {} } = {}) {
     this.feed = feed;
+    this.selected = selected;
+    this.acts = { toggle, flag: (id) => flag(this.feed.rows.get(id)) };
     this.body = document.querySelector("[data-rows]");
     this.root = document.querySelector("[data-table]");
     this.order = [];
@@ -21,7 +26,7 @@ export class Table {
   }
 
   get height() {
-    return narrow.matches ? 138 : 66;
+    return narrow.matches ? 186 : 66;
   }
 
   /** Show these ids in this order. */
@@ -50,7 +55,7 @@ export class Table {
     const last = Math.min(this.order.length, Math.ceil((innerHeight - top) / this.height) + MARGIN);
     const wanted = new Set(this.order.slice(first, last));
     for (const [id, row] of this.shown) {
-      if (wanted.has(id)) continue;
+      if (wanted.has(id) || (this.feed.rows.has(id) && row.root.contains(document.activeElement))) continue;
       row.root.remove();
       this.shown.delete(id);
     }
@@ -59,15 +64,32 @@ export class Table {
       const id = this.order[index];
       let row = this.shown.get(id);
       if (!row) {
-        row = new Row(id);
+        row = new Row(id, this.acts);
         this.shown.set(id, row);
       }
       row.place(index, this.height);
       const next = before ? before.nextSibling : this.body.firstChild;
-      if (next !== row.root) this.body.insertBefore(row.root, next);
+      if (next !== row.root && !row.root.contains(document.activeElement)) this.body.insertBefore(row.root, next);
       before = row.root;
       row.show(this.feed.rows.get(id), this.feed.now());
+      row.mark(this.selected.has(id));
     }
+  }
+
+  mark() {
+    for (const [id, row] of this.shown) row.mark(this.selected.has(id));
+  }
+
+  /** Bring one to the window and give it the focus. */
+  focus(id) {
+    const index = this.order.indexOf(id);
+    if (index < 0) return;
+    const top = this.body.getBoundingClientRect().top + scrollY + index * this.height;
+    const room = innerHeight - this.height - 20;
+    if (top < scrollY + 150) scrollTo(0, Math.max(0, top - 150));
+    else if (top > scrollY + room) scrollTo(0, top - room);
+    this.draw();
+    this.shown.get(id)?.link.focus({ preventScroll: true });
   }
 
   /** Rows whose content changed. */
@@ -88,7 +110,7 @@ export class Table {
 }
 
 class Row {
-  constructor(id) {
+  constructor(id, acts) {
     const cell = (name, ...children) => make("div", { role: "cell", className: `cell-${name}` }, ...children);
     this.link = make("a", { href: `${page.base}/connections/${id}` });
     this.sub = make("span", { className: "sub" });
@@ -96,17 +118,24 @@ class Row {
     this.facts = Object.fromEntries(FACTS.map((fact) => [fact, factElement()]));
     this.what = make("span", { className: "what" });
     this.next = make("span", { className: "sub" });
-    this.open = cell("notifications");
+    this.open = make("span", { className: "open" });
+    this.words = make("span", { className: "hand-words" });
+    this.deed = make("span", { className: "deed-state", hidden: true });
+    this.box = make("input", { type: "checkbox" });
+    this.box.addEventListener("change", () => acts.toggle(id, this.box.checked));
+    this.flag = flagButton(() => acts.flag(id));
     this.ping = cell("ping");
     this.root = make(
       "div",
       { role: "row", className: "table-row", "data-id": id },
+      cell("select", make("label", { className: "box" }, this.box)),
       cell("name", this.link, this.sub),
       cell("room", this.room),
       ...FACTS.map((fact) => cell(fact, this.facts[fact])),
       cell("cause", this.what, this.next),
-      this.open,
+      cell("notifications", this.open, this.words, this.deed),
       this.ping,
+      cell("flag", this.flag),
     );
     this.index = -1;
   }
@@ -137,7 +166,18 @@ class Row {
     set(this.what, "title", sentence || null);
     set(this.next, "title", nextStepOf(row) || null);
     showNotifications(this.open, row);
+    const words = row.notifications.find((one) => one.text)?.text ?? "";
+    say(this.words, words);
+    set(this.words, "title", words || null);
+    showDeed(this.deed, row);
+    showFlag(this.flag, row);
+    set(this.box, "aria-label", t("desk.select_one", { name: row.name }));
     this.showPing(row, now);
+  }
+
+  mark(isSelected) {
+    if (this.box.checked !== isSelected) this.box.checked = isSelected;
+    this.root.classList.toggle("is-selected", isSelected);
   }
 
   showPing(row, now) {

@@ -1,13 +1,16 @@
 // One candidate on a wall: live video where it can be had, stills else, and the cause where neither comes.
 
+import { showDeed } from "./desk.js";
+import { flagButton, showFlag } from "./flag.js";
 import { icon, make, page, say, set, t } from "./page.js";
+import { Meter } from "./sound.js";
 import { nextStepOf, sentenceOf, showNotifications } from "./status.js";
 import { clearStill, showStill } from "./stills.js";
 
 const STILL_FRESH = 5_000; // ms a still counts as a picture
 
 export class Tile {
-  constructor(id, { watches, sound = null, enlarge = null, details = true }) {
+  constructor(id, { watches, sound = null, enlarge = null, details = true, flag = null }) {
     this.id = id;
     this.watches = watches;
     this.row = null;
@@ -19,7 +22,11 @@ export class Tile {
     this.cause = make("div", { className: "tile-cause" });
     this.button = make("button", { type: "button", className: "stage-button" });
     this.name = make("span", { className: "tile-name" });
-    this.open = make("span");
+    this.open = make("span", { className: "tile-open" });
+    this.hand = make("span", { className: "tile-hand", hidden: true });
+    this.deed = make("span", { className: "deed-state", hidden: true });
+    this.meter = new Meter();
+    this.flag = flag && flagButton(() => flag(this.row));
     this.sound = sound && make("button", { type: "button", className: "round", "aria-pressed": "false" }, icon("mute"));
     this.details =
       details &&
@@ -27,8 +34,8 @@ export class Tile {
     this.root = make(
       "article",
       { className: "tile", "data-id": id },
-      make("div", { className: "stage" }, this.image, this.video, this.word, this.cause, enlarge && this.button),
-      make("div", { className: "tile-foot" }, this.name, this.open, this.sound || null, this.details || null),
+      make("div", { className: "stage" }, this.image, this.video, this.word, this.hand, this.cause, enlarge && this.button),
+      make("div", { className: "tile-foot" }, this.name, this.deed, this.open, this.meter.root, this.sound || null, this.flag, this.details || null),
     );
     if (enlarge) this.button.addEventListener("click", () => enlarge(this));
     if (sound) this.sound.addEventListener("click", () => sound(this));
@@ -58,6 +65,9 @@ export class Tile {
       set(this.details, "title", t("tile.details"));
     }
     showNotifications(this.open, row);
+    this.showHand(row);
+    showDeed(this.deed, row);
+    if (this.flag) showFlag(this.flag, row);
     this.refresh();
   }
 
@@ -95,6 +105,20 @@ export class Tile {
     const shape = matters ? row.severity : "info";
     this.cause.replaceChildren(make("strong", {}, icon(shape === "ok" ? "info" : shape), sentence));
     if (matters) this.cause.append(make("span", {}, nextStepOf(row)));
+  }
+
+  /** What the hand or the lock says, over the picture: a word that needs an answer is not hidden in a tooltip. */
+  showHand(row) {
+    const open = row.notifications[0];
+    const text = open ? open.text || t(open.kind === "raisehand" ? "hand" : "lockscreen") : "";
+    this.hand.hidden = text === "";
+    if (this.hand.dataset.mark === text) return;
+    this.hand.dataset.mark = text;
+    this.hand.replaceChildren(...(open ? [icon(open.kind === "raisehand" ? "hand" : "lock"), make("span", {}, text)] : []));
+  }
+
+  measure() {
+    this.meter.show({ level: this.isLive ? this.watches.level(this.id) : null, told: this.row?.microphone ?? "none" });
   }
 
   hear(on) {

@@ -31,6 +31,11 @@ export class Watches {
     this.watches.delete(id);
   }
 
+  /** How loud it is there now, 0 to 1; null where no sound arrives. */
+  level(id) {
+    return this.watches.get(id)?.level() ?? null;
+  }
+
   isLive(id) {
     return this.watches.get(id)?.isLive ?? false;
   }
@@ -104,6 +109,7 @@ class Watch {
     pc.ontrack = ({ track, receiver }) => {
       if ("playoutDelayHint" in receiver) receiver.playoutDelayHint = 0;
       stream.addTrack(track);
+      if (track.kind === "audio") this.hearing = receiver;
       if (track.kind !== "video") return;
       this.receiver = receiver;
       this.video.srcObject = stream;
@@ -164,6 +170,13 @@ class Watch {
     return { connection: this.id, frames, width: found.frameWidth ?? 0, height: found.frameHeight ?? 0 };
   }
 
+  /** As the sender measured it; the receiver's own count stands still while nothing is played aloud. */
+  level() {
+    if (!this.hearing || !this.isLive) return null;
+    const [source] = this.hearing.getSynchronizationSources();
+    return source?.audioLevel ?? null;
+  }
+
   mend() {
     if (!this.brokenSince) return;
     const broken = performance.now() - this.brokenSince;
@@ -184,6 +197,7 @@ class Watch {
     this.pc = null;
     this.session = null;
     this.receiver = null;
+    this.hearing = null;
     if (!old) return;
     old.onconnectionstatechange = old.onicecandidate = old.ontrack = null;
     old.close();
