@@ -29,10 +29,11 @@ LONGEST_SEARCH = 200
 
 
 def words_of(search: str) -> tuple[str, ...]:
-    """The words of a search in small letters; what stands in double quotes is one, blanks and all."""
-    plain = search.replace("\0", " ")[:LONGEST_SEARCH].lower()
+    """The words of a search; what stands in double quotes is one, blanks and all."""
+    plain = search.replace("\0", " ")[:LONGEST_SEARCH]
     found = [quoted or word for quoted, word in re.findall(r'"([^"]+)"|([^\s"]+)', plain)]
-    return tuple(dict.fromkeys(word for word in found if word.strip()))[:MOST_WORDS]
+    different = {word.lower(): word for word in found if word.strip()}
+    return tuple(different.values())[:MOST_WORDS]
 
 
 def read_before(text: str) -> int | None:

@@ -185,7 +185,7 @@ def _connections(wish: EventWish, sight: Sight) -> tuple[ColumnElement[bool], bo
     return and_(*conditions), len(conditions) > 1 or sight.supporter_id is not None
 
 
-def _fits(wish: EventWish) -> list[ColumnElement[bool]]:
+def _fits(db: AsyncConnection, wish: EventWish) -> list[ColumnElement[bool]]:
     """What is asked of the event itself."""
     conditions: list[ColumnElement[bool]] = []
     if wish.types:
@@ -198,11 +198,15 @@ def _fits(wish: EventWish) -> list[ColumnElement[bool]]:
         conditions.append(_e.numeric_value >= wish.value_from)
     if wish.value_to is not None:
         conditions.append(_e.numeric_value <= wish.value_to)
-    conditions += [
-        folded(_e.text, word).contains(word, autoescape=True)
-        for word in sorted(wish.words, key=len, reverse=True)
-    ]
-    return conditions
+    return [*conditions, *(_has_word(db, word) for word in sorted(wish.words, key=len, reverse=True))]
+
+
+def _has_word(db: AsyncConnection, word: str) -> ColumnElement[bool]:
+    """On PostgreSQL the database makes the word's letters small, too: of some (İ) it thinks otherwise than Python."""
+    if db.dialect.name == "sqlite":
+        return folded(_e.text, word).contains(word.lower(), autoescape=True)
+    plain = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return func.lower(_e.text).like(func.lower(literal(f"%{plain}%")))
 
 
 def _one_of(db: AsyncConnection, ids: Sequence[int]) -> ColumnElement[bool]:
@@ -316,9 +320,9 @@ class _Looking:
         parts = [(low, high)]
         if wish.since is not None or wish.until is not None or wish.types:
             parts = within(await _blocks(db, wish), low, high)
-        words = [word for word in wish.words if len(word) >= SHORTEST]
+        words = [word.lower() for word in wish.words if len(word) >= SHORTEST]
         stretches = await _stretches(db, parts, "scan" if ids is None else "narrow", has_words=bool(words))
-        return cls(_fits(wish), connections, ids, words, stretches)
+        return cls(_fits(db, wish), connections, ids, words, stretches)
 
     async def look(
         self, db: AsyncConnection, stretch: Stretch, high: int, wanted: int, clock: _Clock
