@@ -137,6 +137,8 @@ class SebClient:
         self.meetings: list[Instruction] = []
         """Join instructions this release acts on."""
         self.is_locked = False
+        self.has_crashed = False
+        """It ends without a goodbye."""
         self.quit = asyncio.Event()
         """The server ended the session."""
 
@@ -318,7 +320,7 @@ class SebClient:
 
     async def goodbye(self) -> None:
         """DELETE; a session that cannot say it just ends."""
-        if not self.connection_token:
+        if not self.connection_token or self.has_crashed:
             return
         body = self.profile.delete_body
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
@@ -422,6 +424,18 @@ class SebClient:
         self._locks.append(number)
         self.is_locked = True
         self._notify(f"<lockscreen> {message}".rstrip(), number)
+
+    def lock_by_itself(self, why: str) -> bool:
+        """A forbidden program was started, say: SEB locks, and reports it as it does a forced lock (§5.3)."""
+        before = len(self._locks)
+        self._lock_screen(why)
+        return len(self._locks) > before
+
+    def unlock_by_itself(self) -> None:
+        """Somebody typed the password at the candidate's desk."""
+        for number in self._locks:
+            self._spawn(self._event(EventType.SETTLED, value=number))
+        self._locks, self.is_locked = [], False
 
     def _settle(self, kind: str, number: str) -> None:
         by_number = self.profile.match_ids is MatchIds.BY_NUMBER

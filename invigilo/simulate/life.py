@@ -18,6 +18,16 @@ class Plan(StrEnum):
     LEAVES_AND_RETURNS = "leaves_and_returns"
     """Closes SEB and starts it again: a new connection of the same person."""
     CAMERA_DENIED = "camera_denied"
+    COVERS_CAMERA = "covers_camera"
+    """A hand on the camera for half a minute."""
+    FREEZES = "freezes"
+    """The camera's driver hangs: the same picture again and again."""
+    GOES_SILENT = "goes_silent"
+    """The microphone is switched off at its cable."""
+    CRASHES = "crashes"
+    """SEB is gone without a goodbye, and started again: a new connection of the same person."""
+    IS_LOCKED = "is_locked"
+    """SEB locks itself: a forbidden program was started."""
     LOSES_NETWORK = "loses_network"
     """The cable is out for about twenty seconds; SEB comes back with its old connection token."""
 
@@ -30,6 +40,14 @@ class Deed(StrEnum):
     LOWER_HAND = "lower_hand"
     LEAVE = "leave"
     RETURN = "return"
+    COVER_CAMERA = "cover_camera"
+    FREEZE_PICTURE = "freeze_picture"
+    CLEAR_PICTURE = "clear_picture"
+    SILENCE = "silence"
+    SOUND = "sound"
+    CRASH = "crash"
+    LOCK = "lock"
+    UNLOCK = "unlock"
     LOSE_NETWORK = "lose_network"
     FIND_NETWORK = "find_network"
 
@@ -78,8 +96,13 @@ class Life:
             case Plan.LOSES_NETWORK:
                 network = self._chance("network")
                 streams.append(_pairs(network, Deed.LOSE_NETWORK, Deed.FIND_NETWORK, away_for=(19, 22)))
+            case Plan.CRASHES:
+                streams.append(_pairs(self._chance("crash"), Deed.CRASH, Deed.RETURN, away_for=(20, 30)))
             case Plan.STEADY | Plan.CAMERA_DENIED:
                 pass
+            case _:
+                away, back = _TROUBLES[self.plan]
+                streams.append(_pairs(self._chance(self.plan.value), away, back, away_for=(20, 40)))
         for moment in heapq.merge(*streams, key=lambda moment: moment.at):
             yield Moment(moment.at / self.pace, moment.deed, moment.text, moment.value)
 
@@ -134,6 +157,15 @@ def _pairs(
         at += chance.uniform(90, 150)
 
 
+_TROUBLES = {
+    Plan.COVERS_CAMERA: (Deed.COVER_CAMERA, Deed.CLEAR_PICTURE),
+    Plan.FREEZES: (Deed.FREEZE_PICTURE, Deed.CLEAR_PICTURE),
+    Plan.GOES_SILENT: (Deed.SILENCE, Deed.SOUND),
+    Plan.IS_LOCKED: (Deed.LOCK, Deed.UNLOCK),
+}
+"""What begins and, after a while, ends again."""
+
+
 def ordinary_lives(count: int, *, seed: int = 0) -> list[Life]:
     """A calm exam: everybody stays, every fourth has a question now and then."""
     plans = (Plan.STEADY, Plan.STEADY, Plan.RAISES_HAND, Plan.STEADY)
@@ -142,7 +174,7 @@ def ordinary_lives(count: int, *, seed: int = 0) -> list[Life]:
 
 _EVENTFUL = (
     Plan.STEADY, Plan.RAISES_HAND, Plan.STEADY, Plan.CAMERA_DENIED, Plan.STEADY, Plan.LEAVES_AND_RETURNS,
-    Plan.STEADY, Plan.LOSES_NETWORK, Plan.RAISES_HAND, Plan.STEADY, Plan.STEADY, Plan.STEADY,
+    Plan.STEADY, Plan.LOSES_NETWORK, Plan.RAISES_HAND, Plan.STEADY, Plan.COVERS_CAMERA, Plan.IS_LOCKED,
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ class Network:
         self._joined = asyncio.Event()
         self._joined.set()
         self._lost = asyncio.Event()
+        self._silent: list[aiohttp.ClientSession] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,11 +51,17 @@ class Network:
     async def until_lost(self) -> None:
         await self._lost.wait()
 
-    async def lose(self) -> None:
-        """Nobody says goodbye: the sockets just end, and what was under way fails."""
+    async def lose(self, *, silently: bool = False) -> None:
+        """Nobody says goodbye: the sockets just end, and what was under way fails.
+
+        `silently` is a pulled cable as the server has it: its sockets stay open, and nothing comes any more.
+        """
         self._joined.clear()
         self._lost.set()
-        await self._session.close()
+        if silently:
+            self._silent.append(self._session)
+        else:
+            await self._session.close()
 
     def join(self) -> None:
         if self.is_lost:
@@ -63,7 +70,8 @@ class Network:
             self._joined.set()
 
     async def close(self) -> None:
-        await self._session.close()
+        for session in (self._session, *self._silent):
+            await session.close()
 
 
 def _new_session() -> aiohttp.ClientSession:

@@ -120,6 +120,7 @@ class CandidatePage:
         self.is_connected = asyncio.Event()
         self.exam_opened = False
         self.is_silent = False
+        self.is_dumb = False
         self.last_error: dict[str, Any] | None = None
         self._language = language
         self._tab = secrets.token_urlsafe(12)
@@ -299,15 +300,24 @@ class CandidatePage:
             "t": "media", "camera": sending, "microphone": sound, "visible": True, "exam_opened": self.exam_opened,
         }  # fmt: skip
 
-    async def fall_silent(self) -> None:
-        """Somebody switched the microphone off at its cable: the page hears not even the room."""
-        self.is_silent = True
+    async def set_silent(self, is_silent: bool) -> None:
+        """Somebody switches the microphone off at its cable, and on again: the page hears not even the room."""
+        self.is_silent = is_silent
         await self._try(self._media())
 
     async def set_mood(self, mood: Mood) -> None:
         """The camera changes under the page: covered, frozen, back."""
         self.camera.mood = mood
         await self._try(self._media())
+
+    async def fall_dumb(self) -> None:
+        """Nothing of this page reaches anybody any more, though its sockets stay open: the cable is out."""
+        self.is_dumb = True
+        peers, self.peers = list(self.peers.values()), {}
+        for peer in peers:
+            for sender in peer.getSenders():
+                sender.replaceTrack(None)
+        await asyncio.gather(*(peer.close() for peer in peers))
 
     async def open_exam(self) -> None:
         """The candidate presses “Start exam”."""
@@ -332,12 +342,14 @@ class CandidatePage:
         await asyncio.sleep(self._chance.uniform(0, min(interval, 0.5)))
         while True:
             socket = self._socket
-            if socket is not None and self.camera.has_picture:
+            if socket is not None and self.camera.has_picture and not self.is_dumb:
                 await socket.send_bytes(self.camera.still())
                 self.counts.stills += 1
             await asyncio.sleep(interval)
 
     async def _say(self, message: dict[str, Any]) -> None:
+        if self.is_dumb:
+            return
         if self._socket is None:
             raise NetworkLost("The page has no socket.")
         await self._socket.send_str(json.dumps(message, ensure_ascii=False))

@@ -18,7 +18,7 @@ import aiohttp
 
 from invigilo.errors import BadInput, InvigiloError
 from invigilo.sebconfig.connection_file import ConnectionFile, read_connection_file
-from invigilo.simulate.camera import Camera
+from invigilo.simulate.camera import Camera, Mood
 from invigilo.simulate.client import Counts, HandshakeFailed, SebClient
 from invigilo.simulate.life import Deed, Life, Moment, ordinary_lives
 from invigilo.simulate.names import name_of
@@ -240,6 +240,15 @@ def why_not_in(error: Exception) -> str:
             return str(error) or type(error).__name__
 
 
+_SAID = {
+    Deed.COVER_CAMERA: "covers the camera",
+    Deed.FREEZE_PICTURE: "has a picture that stands still",
+    Deed.CLEAR_PICTURE: "can be seen again",
+    Deed.SILENCE: "has a microphone without sound",
+    Deed.SOUND: "can be heard again",
+}
+
+
 class _End(StrEnum):
     """How one session of SEB came to its end."""
 
@@ -419,7 +428,8 @@ class Candidate:
         while True:
             moment = next(moments)
             await asyncio.sleep(self._until(moment))
-            if moment.deed is Deed.LEAVE:
+            if moment.deed in {Deed.LEAVE, Deed.CRASH}:
+                client.has_crashed = moment.deed is Deed.CRASH
                 return _End.LEFT
             await self._do(moment, client, network)
 
@@ -444,8 +454,30 @@ class Candidate:
             case Deed.FIND_NETWORK:
                 network.join()
                 self._tell("has the network back")
-            case Deed.LEAVE | Deed.RETURN:
+            case Deed.LOCK:
+                if client.lock_by_itself("A forbidden program was started."):
+                    self._tell("is locked by SEB")
+            case Deed.UNLOCK:
+                client.unlock_by_itself()
+            case Deed.LEAVE | Deed.RETURN | Deed.CRASH:
                 pass
+            case _:
+                await self._at_camera(moment.deed)
+
+    async def _at_camera(self, deed: Deed) -> None:
+        """What happens to camera and microphone; without a camera page there are none."""
+        if self.page is None:
+            return
+        match deed:
+            case Deed.COVER_CAMERA:
+                await self.page.set_mood(Mood.BLACK)
+            case Deed.FREEZE_PICTURE:
+                await self.page.set_mood(Mood.FROZEN)
+            case Deed.CLEAR_PICTURE:
+                await self.page.set_mood(Mood.OK)
+            case _:
+                await self.page.set_silent(deed is Deed.SILENCE)
+        self._tell(_SAID[deed])
 
     async def _is_over_before_return(self, moments: Iterator[Moment]) -> bool:
         """What would have happened meanwhile does not: nobody is there."""

@@ -134,5 +134,5 @@ export function showFlag(button, row) {
   const label = row.incidents ? t("flag.button_again", { name: row.name, count: row.incidents }) : t("flag.button", { name: row.name });
   set(button, "aria-label", label);
   set(button, "title", label);
-  set(button, "data-count", row.incidents || null);
+  set(button, "data-incidents", row.incidents || null);
 }
