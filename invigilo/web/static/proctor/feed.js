@@ -12,6 +12,7 @@ export class Feed extends EventTarget {
     this.rows = new Map();
     this.rooms = new Map();
     this.exam = null;
+    this.me = null;
     this.iceServers = [];
     this.offset = 0; // the server's clock minus ours
     this.heardAt = 0;
@@ -64,9 +65,10 @@ export class Feed extends EventTarget {
     switch (message.t) {
       case "snapshot":
         this.rows = new Map(message.rows.map((row) => [row.id, row]));
-        this.rooms = new Map(message.rooms.map((room) => [room.number, room]));
+        this.rooms = new Map(message.rooms.map((room) => [room.id, room]));
         this.exam = message.exam;
         this.iceServers = message.ice_servers ?? [];
+        this.me = message.me;
         this.tries = 0;
         this.storageTroubleSince = message.storage_trouble_since;
         this.become("live");
@@ -85,8 +87,8 @@ export class Feed extends EventTarget {
   apply(message) {
     for (const row of message.rows) this.rows.set(row.id, row);
     for (const id of message.gone) this.rows.delete(id);
-    for (const room of message.rooms) this.rooms.set(room.number, room);
-    for (const number of message.gone_rooms) this.rooms.delete(number);
+    for (const room of message.rooms) this.rooms.set(room.id, room);
+    for (const id of message.gone_rooms) this.rooms.delete(id);
     if (message.exam) this.exam = message.exam;
     for (const [id, at] of message.pings) {
       const row = this.rows.get(id);
@@ -98,6 +100,7 @@ export class Feed extends EventTarget {
     }
     const ids = [...message.rows.map((row) => row.id), ...message.gone];
     const rooms = message.rooms.length + message.gone_rooms.length > 0;
+    if (message.exam) this.emit("exam");
     if (ids.length || rooms) this.emit("change", { rows: ids, rooms });
   }
 

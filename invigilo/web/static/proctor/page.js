@@ -64,8 +64,13 @@ function csrfToken() {
 
 /** Do a deed at the server. Throws an Error whose message is the server's own sentence. */
 export async function post(path, body) {
+  await ask("POST", path, body);
+}
+
+/** The same by any method, and with the server's answer. */
+export async function ask(method, path, body) {
   const response = await fetch(path, {
-    method: "POST",
+    method,
     headers: {
       "x-csrftoken": csrfToken(),
       accept: "application/json",
@@ -73,7 +78,7 @@ export async function post(path, body) {
     },
     body: body ? JSON.stringify(body) : undefined,
   });
-  if (response.ok) return;
+  if (response.ok) return response.status === 204 ? null : response.json();
   let message = String(response.status);
   try {
     message = (await response.json()).message;
