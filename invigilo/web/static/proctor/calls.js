@@ -10,7 +10,8 @@ import { COLLECTING, addressOf, isOver, placeOf, roomHere, titleOf } from "./pla
 
 const calls = `${page.base}/calls`;
 /** What a button needs of the exam. */
-const NEEDS = { audio: "broadcast_audio", video: "broadcast_video", chat: "chat", town_hall: "town_hall" };
+const NEEDS = { audio: "broadcast_audio", video: "broadcast_video", chat: "chat", town_hall: "town_hall", talk: "one_to_one" };
+const OF_ANY_PAGE = new Set(["town_hall", "talk"]);
 
 export class Calls {
   #feed;
@@ -35,10 +36,13 @@ export class Calls {
     for (const news of ["snapshot", "change", "exam", "held"]) feed.on(news, () => this.show());
     setInterval(() => this.#showState(), 1_000);
     listenToKeys((wish) => this.press(wish));
-    this.#show = this.show.bind(this);
     this.show();
   }
-  #show;
+
+  /** Whether the exam's service and settings have this. */
+  can(need) {
+    return this.#feed.exam !== null && (need === null || (this.#feed.exam.can ?? []).includes(need));
+  }
 
   // --- what is pressed ---
 
@@ -46,8 +50,9 @@ export class Calls {
     const button = this.#button(wish);
     if (!button || button.hidden) return;
     if (button.getAttribute("aria-disabled") === "true") return this.#tell(button.dataset.reason || button.title);
-    if (wish === "messages") return this.panel.toggle();
+    if (wish === "messages") return this.panel.toggle(page.connectionId ?? null);
     if (wish === "town_hall") return this.hall();
+    if (wish === "talk") return this.talkAlone(page.connectionId);
     if (wish === "close") return this.close();
     this.#tell("");
     this.#voice?.toggle(wish);
@@ -167,8 +172,7 @@ export class Calls {
     const can = exam?.can?.includes(need) ?? false;
     const reason = exam?.cannot?.[need] ?? "";
     button.hidden = !exam || (!can && !reason);
-    const needsRoom = wish !== "town_hall";
-    const isShut = needsRoom && (!here || here.state !== "open");
+    const isShut = !OF_ANY_PAGE.has(wish) && (!here || here.state !== "open");
     const why = !can ? reason : isShut ? t("call.room_not_open") : "";
     set(button, "aria-disabled", why ? "true" : null);
     button.dataset.reason = why;

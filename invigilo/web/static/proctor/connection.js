@@ -1,5 +1,6 @@
 // One connection: its picture, the three facts, what SEB says of itself, deeds, and its events.
 
+import { Calls } from "./calls.js";
 import { Feed } from "./feed.js";
 import { age, make, page, post, say, set, t, timeOfDay } from "./page.js";
 import { FACTS, factElement, nextStepOf, notificationButton, sentenceOf, showFact, toneOf } from "./status.js";
@@ -8,6 +9,7 @@ import { Watches } from "./watch.js";
 
 const feed = new Feed();
 const watches = new Watches(feed);
+new Calls(feed);
 const id = page.connectionId;
 const find = (name) => document.querySelector(`[data-${name}]`);
 let row = page.row;

@@ -60,8 +60,8 @@ export class MessagePanel {
     document.body.append(this.root);
   }
 
-  toggle() {
-    if (this.root.hidden) this.open();
+  toggle(connection = null) {
+    if (this.root.hidden) this.open(connection);
     else this.close();
   }
 

@@ -1,5 +1,6 @@
 // The monitoring page: rooms, filters, search, sorting, and the table.
 
+import { Calls } from "./calls.js";
 import { Feed } from "./feed.js";
 import { make, page, say, set, t } from "./page.js";
 import { RoomCards } from "./room_list.js";
@@ -7,7 +8,8 @@ import { hasHand, isGone, isSeen } from "./status.js";
 import { Table } from "./table.js";
 
 const feed = new Feed();
-const table = new Table(feed);
+const calls = new Calls(feed);
+const table = new Table(feed, calls);
 const cards = new RoomCards(document.querySelector("[data-room-list]"), document.querySelector("[data-no-rooms]"));
 const search = document.querySelector("[data-search]");
 const empty = document.querySelector("[data-empty]");

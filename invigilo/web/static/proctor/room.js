@@ -1,10 +1,14 @@
-// A room's window: the wall of live tiles, one of them enlarged if wished, the sound of one.
+// A room's window: the wall of live tiles, one of them enlarged if wished, the sound of one, and our own voice to all of them.
+// The same for a collecting room, a town hall and a talk with one candidate.
 
+import { Calls, heardIn } from "./calls.js";
 import { Feed } from "./feed.js";
 import { page, say, t } from "./page.js";
+import { placeOf, roomHere, titleOf } from "./places.js";
 import { showTabs } from "./room_list.js";
 import { isGone, sentenceOf } from "./status.js";
 import { Tile } from "./tile.js";
+import { OwnDevices, Voice } from "./voice.js";
 import { Watches } from "./watch.js";
 
 const feed = new Feed();
@@ -14,11 +18,22 @@ const tabs = document.querySelector("[data-room-tabs]");
 const empty = document.querySelector("[data-empty]");
 const announce = document.querySelector("[data-announce]");
 const tiles = new Map();
+const LIVE_TILES = 25; // beyond these, in a town hall, a tile shows stills; it is spoken to all the same
 let heard = null;
 let large = null;
 
+/** Who gets what this page sends: those who are in its room now, not those called out of it. */
+function receivers() {
+  const here = roomHere(feed);
+  return here ? [...feed.rows.values()].filter((row) => placeOf(row) === here.id).map((row) => row.id) : [];
+}
+const devices = new OwnDevices(watches, receivers);
+const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
+const calls = new Calls(feed, { voice, heardBy: heardIn(feed, watches) });
+
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
-const belongs = (row) => row.room === page.roomNumber && !isGone(row);
+/** A collecting room shows whom it is home to, also while they are called away; a call shows whom it holds now. */
+const belongs = (row) => !isGone(row) && (page.roomId ? row.called?.room === page.roomId : row.room === page.roomNumber);
 
 /** Tiles keep their place: newcomers come last, so nothing jumps under the pointer. */
 function arrange() {
@@ -35,7 +50,7 @@ function arrange() {
   for (const row of members) {
     let tile = tiles.get(row.id);
     if (!tile) {
-      tile = new Tile(row.id, { watches, sound: hear, enlarge });
+      tile = new Tile(row.id, { watches, sound: hear, enlarge, calls, wantsVideo: tiles.size < LIVE_TILES });
       tile.onLive = wantStills;
       tiles.set(row.id, tile);
       wall.append(tile.root);
@@ -45,6 +60,25 @@ function arrange() {
   empty.hidden = members.length > 0 || !feed.exam;
   fit();
   wantStills();
+  devices.send();
+  showHere();
+}
+
+let isTalk = false;
+/** A talk is heard without asking; a call that is over says so. */
+function showHere() {
+  const here = roomHere(feed);
+  if (here?.kind === "break_out" && !isTalk && tiles.size) {
+    isTalk = true;
+    hear([...tiles.values()][0]);
+  }
+  if (!page.roomId || !feed.exam) return;
+  if (here) say(document.querySelector("[data-here]"), titleOf(here, feed.rows));
+  const isGoneNow = !here || here.state === "closed" || here.state === "closing";
+  document.querySelector("[data-call-gone]").hidden = !isGoneNow;
+  if (!isGoneNow) return;
+  empty.hidden = true;
+  if (voice.isOn) voice.end();
 }
 
 /** Stills only of those without live video; they are also the first picture while video is on its way. */
@@ -56,11 +90,14 @@ function wantStills() {
   if (feed.send({ t: "stills", connections: ids })) wanted = mark;
 }
 
-function hear(tile) {
+async function hear(tile) {
   const before = heard;
   heard = before === tile ? null : tile;
   before?.hear(false);
-  heard?.hear(true);
+  if (heard && !(await heard.hear(true))) {
+    if (heard === tile) heard = null;
+    say(announce, t("call.click_to_hear"));
+  }
 }
 
 function enlarge(tile) {
@@ -108,12 +145,12 @@ function speak(ids) {
 feed.on("change", ({ rows, rooms }) => {
   arrange();
   speak(rows);
-  if (rooms) showTabs(tabs, feed.rooms, page.roomNumber);
+  if (rooms) showTabs(tabs, feed, roomHere(feed));
 });
 feed.on("snapshot", () => {
   wanted = "";
   arrange();
-  showTabs(tabs, feed.rooms, page.roomNumber);
+  showTabs(tabs, feed, roomHere(feed));
 });
 feed.on("still", ({ id, jpeg }) => tiles.get(id)?.still(jpeg));
 setInterval(() => {
@@ -129,4 +166,5 @@ addEventListener("keydown", (event) => {
 });
 
 feed.start();
-window.invigilo = { feed, watches, tiles };
+for (const button of document.querySelectorAll("[data-close-window]")) button.addEventListener("click", () => window.close());
+window.invigilo = { feed, watches, tiles, voice };

@@ -1,5 +1,6 @@
 // The table of all connections: keyed rows, and only those near the window are in the document.
 
+import { callButtons } from "./call_buttons.js";
 import { age, make, page, say, set, t } from "./page.js";
 import { FACTS, clientLine, factElement, nextStepOf, sentenceOf, showFact, showNotifications } from "./status.js";
 
@@ -7,8 +8,9 @@ const MARGIN = 8; // rows kept above and below the window
 const narrow = matchMedia("(max-width: 860px)");
 
 export class Table {
-  constructor(feed) {
+  constructor(feed, calls) {
     this.feed = feed;
+    this.calls = calls;
     this.body = document.querySelector("[data-rows]");
     this.root = document.querySelector("[data-table]");
     this.order = [];
@@ -59,7 +61,7 @@ export class Table {
       const id = this.order[index];
       let row = this.shown.get(id);
       if (!row) {
-        row = new Row(id);
+        row = new Row(id, this.calls);
         this.shown.set(id, row);
       }
       row.place(index, this.height);
@@ -88,7 +90,8 @@ export class Table {
 }
 
 class Row {
-  constructor(id) {
+  constructor(id, calls) {
+    this.calls = callButtons(id, calls, "round");
     const cell = (name, ...children) => make("div", { role: "cell", className: `cell-${name}` }, ...children);
     this.link = make("a", { href: `${page.base}/connections/${id}` });
     this.sub = make("span", { className: "sub" });
@@ -101,7 +104,7 @@ class Row {
     this.root = make(
       "div",
       { role: "row", className: "table-row", "data-id": id },
-      cell("name", this.link, this.sub),
+      cell("name", this.link, this.sub, make("span", { className: "row-tools" }, ...this.calls)),
       cell("room", this.room),
       ...FACTS.map((fact) => cell(fact, this.facts[fact])),
       cell("cause", this.what, this.next),
@@ -126,7 +129,9 @@ class Row {
     set(this.root, "data-state", row.state);
     say(this.link, row.name);
     set(this.link, "title", row.name);
-    say(this.sub, row.group ? `${row.group} · ${clientLine(row)}` : clientLine(row));
+    for (const button of this.calls) button.show(row);
+    const where = row.called ? `${t(row.called.kind === "town_hall" ? "call.away_hall" : "call.away")} · ` : "";
+    say(this.sub, where + (row.group ? `${row.group} · ${clientLine(row)}` : clientLine(row)));
     say(this.room, row.room === null ? t("room.none") : String(row.room));
     set(this.room, "href", row.room === null ? null : `${page.base}/rooms/${row.room}`);
     set(this.room, "aria-label", row.room === null ? null : t("room.number", { number: row.room }));

@@ -100,6 +100,11 @@ export class Voice {
     addEventListener("pagehide", () => this.isOn && this.end());
   }
 
+  /** Our own picture while it is sent from here. */
+  get picture() {
+    return this.#devices.picture ?? null;
+  }
+
   get isOn() {
     return this.wish.audio || this.wish.video || this.wish.chat;
   }
