@@ -21,7 +21,7 @@ export class MessagePanel {
     this.#feed = feed;
     this.#onCount = onCount;
     this.#build();
-    feed.on("said", (message) => this.#heard(message));
+    feed.on("said", ({ connection, at, text }) => this.heard({ name: feed.rows.get(connection)?.name ?? "", at, text }));
     feed.on("snapshot", () => this.#options());
     feed.on("change", ({ rooms }) => !this.root.hidden && rooms && this.#options());
     setInterval(() => !this.root.hidden && !document.hidden && this.#load(), LOOK_EVERY);
@@ -131,9 +131,9 @@ export class MessagePanel {
     }
   }
 
-  #heard({ connection, at, text }) {
-    const name = this.#feed.rows.get(connection)?.name ?? "";
-    this.#said.unshift({ id: `said ${at} ${connection}`, at, by: name, text, isSaid: true });
+  /** What somebody in the room wrote. */
+  heard({ name, at, text }) {
+    this.#said.unshift({ at, by: name, text, isSaid: true });
     this.#said.length = Math.min(this.#said.length, KEPT);
     if (this.root.hidden) this.#onCount(++this.#unread);
     this.#show();

@@ -1,0 +1,34 @@
+// The proctor's own microphone and camera where the room is a service's meeting: its program has them, we ask it.
+
+export class MeetingDevices {
+  #entrance;
+  #wish = { audio: false, video: false };
+  onEnded = () => {};
+
+  constructor(entrance) {
+    this.#entrance = entrance;
+  }
+
+  async use({ audio, video }) {
+    this.#wish = { audio, video };
+    const { meeting } = this.#entrance;
+    for (const [media, isOn] of Object.entries(this.#wish)) await meeting?.send(media, isOn);
+  }
+
+  /** After coming back into the meeting: silent there, as this page's bar says, until the wish is said again. */
+  again() {
+    if (this.#wish.audio || this.#wish.video) this.use(this.#wish);
+  }
+
+  /** What the meeting says of our devices: somebody muted us, or a device failed. */
+  heard(media, isOn, failed = false) {
+    if (this.#wish[media] && (!isOn || failed)) {
+      this.#wish[media] = false;
+      this.onEnded(media);
+    }
+  }
+
+  stop() {
+    this.use({ audio: false, video: false });
+  }
+}
