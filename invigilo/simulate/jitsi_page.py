@@ -4,8 +4,8 @@ What it speaks is ours; who is let in, and as what, is decided by the same rules
 
 Whose pictures a page gets is the videobridge's rule (`channelLastN`, jitsi.md §7; the bridge's own `doc/allocation.md`): all
 others in the order of their speech, those without video last, then those the page has selected moved to the top, whether or
-not they send video; of that list the first N, all for -1. Who pins somebody in the stage view has selected that one, so N = 1
-with a pin is that one's picture and nobody else's. Nobody speaks here, so the order is the one of arrival.
+not they send video; of that list the first N, all for -1. Who pins somebody in the stage view has selected that one, so
+N = 1 with a pin is that one's picture and nobody else's. Nobody speaks here, so the order is the one of arrival.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 export class MeetingDevices {
   #entrance;
   #wish = { audio: false, video: false };
+  #wasOn = { audio: false, video: false };
   onEnded = () => {};
 
   constructor(entrance) {
@@ -15,14 +16,17 @@ export class MeetingDevices {
     for (const [media, isOn] of Object.entries(this.#wish)) await meeting?.send(media, isOn);
   }
 
-  /** After coming back into the meeting: silent there, as this page's bar says, until the wish is said again. */
+  /** After coming back into the meeting, where everybody of ours begins muted. */
   again() {
+    this.#wasOn = { audio: false, video: false };
     if (this.#wish.audio || this.#wish.video) this.use(this.#wish);
   }
 
   /** What the meeting says of our devices: somebody muted us, or a device failed. */
   heard(media, isOn, failed = false) {
-    if (this.#wish[media] && (!isOn || failed)) {
+    const hasEnded = failed || (this.#wasOn[media] && !isOn);
+    this.#wasOn[media] = isOn && !failed;
+    if (this.#wish[media] && hasEnded) {
       this.#wish[media] = false;
       this.onEnded(media);
     }
