@@ -42,6 +42,7 @@ from invigilo.monitoring.model import Device, OsFamily
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.model import Holder, HolderKind
@@ -130,6 +131,14 @@ class App:
             page_of=self.registry.page_of,
             provider_by=self.registry.provider,
         )
+        self.calls = Calls(
+            work=self.work,
+            reading=self.reading,
+            directory=self.directory,
+            rooms=self.rooms,
+            clock=self.clock,
+            provider_of=providers or self.registry.provider_of,
+        )
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
         self.connections.when_gone = self.rooms.free
@@ -154,6 +163,7 @@ class App:
             hub=self.hub,
             connections=self.connections,
             rooms=self.rooms,
+            calls=self.calls,
             meetings=self.meetings,
             directory=self.directory,
             stream=self.stream,
@@ -221,6 +231,7 @@ class App:
             live=self.live,
             connections=self.connections,
             rooms=self.rooms,
+            calls=self.calls,
             hub=self.hub,
             stream=self.stream.run,
             clock=self.clock,
@@ -242,6 +253,7 @@ class App:
             rosters=self.rosters,
             connections=self.connections,
             rooms=self.rooms,
+            calls=self.calls,
             meetings=self.meetings,
             directory=self.directory,
             writer=self.writer,

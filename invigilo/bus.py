@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 RESYNC = "resync"
 _CHANNEL = "invigilo"
+_AT_ONCE = 200  # notifications in one statement
 _PIECE = 7000  # bytes of one notification, below PostgreSQL's 8,000 with room for the envelope
 
 Handler = Callable[[Any], None]
@@ -97,11 +98,12 @@ class PostgresBus(Bus):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def announce_within(self, db: AsyncConnection, announcements: Sequence[tuple[str, Any]]) -> None:
-        for topic, payload in announcements:
-            for piece in self._pieces(topic, payload):
-                await db.execute(
-                    text("SELECT pg_notify(:channel, :piece)"), {"channel": _CHANNEL, "piece": piece}
-                )
+        said = [piece for topic, payload in announcements for piece in self._pieces(topic, payload)]
+        for at in range(0, len(said), _AT_ONCE):
+            await db.execute(
+                text("SELECT pg_notify(:channel, piece) FROM unnest(cast(:pieces AS text[])) AS piece"),
+                {"channel": _CHANNEL, "pieces": said[at : at + _AT_ONCE]},
+            )
 
     def tell_others(self, topic: str, payload: Any) -> None:
         for piece in self._pieces(topic, payload):

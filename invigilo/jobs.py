@@ -17,6 +17,7 @@ from invigilo.errors import Unavailable
 from invigilo.exams.directory import REFRESH, TOPIC, Directory
 from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.service import CLOSED_STAYS, Connections
+from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.service import SWEEP_WAITS, Rooms
 from invigilo.rtc.hub import Hub
 from invigilo.storage.queries import accounts as account_queries
@@ -44,6 +45,7 @@ class Jobs:
     live: LiveConnections
     connections: Connections
     rooms: Rooms
+    calls: Calls
     hub: Hub
     stream: Callable[[], Awaitable[None]]
     """The live stream's own loop."""
@@ -106,12 +108,14 @@ class Jobs:
     async def _follow_rooms(self) -> None:
         """Steps at once, as rooms come up; the sweep looks at everybody, so once a second is enough."""
         await self.rooms.wait_for_work(SWEEP_EVERY)
+        await self.rooms.refresh()  # who is told of a call asks for the way into it at once
         await self.rooms.finish_steps(within=SWEEP_WAITS)
         await self.rooms.refresh()
         if time.monotonic() < self._next_sweep:
             return
         self._next_sweep = time.monotonic() + SWEEP_EVERY
         await self.rooms.sweep()
+        await self.calls.sweep()
         await self.rooms.refresh()
         now = self.clock.now()
         for exam_id in self.rooms.exams_with_rooms():

@@ -20,6 +20,7 @@ from invigilo.monitoring.live import LiveConnection, LiveConnections
 from invigilo.monitoring.model import Device
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms
 from invigilo.providers.registry import provider_of
@@ -85,6 +86,14 @@ class World:
             provider_of=self.provider_of,
             page_of=lambda _exam: None,
             provider_by=lambda _definition: self.provider,
+        )
+        self.calls = Calls(
+            work=self.work,
+            reading=self.reading,
+            directory=self.directory,
+            rooms=self.rooms,
+            clock=self.clock,
+            provider_of=self.provider_of,
         )
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
@@ -207,12 +216,13 @@ class World:
         await self.writer.flush()
         await self.rooms.finish_steps()
         await self.rooms.sweep()
+        await self.calls.sweep()
         await self.rooms.refresh()
         await self.connections.reload(list(self.live.by_id))
 
     def numbers(self) -> dict[int, int]:
         """Members per collecting room."""
-        return {view.number: view.members for view in self.rooms.of_exam(self.exam)}
+        return {view.number: view.members for view in self.rooms.of_exam(self.exam) if not view.is_call}
 
 
 @asynccontextmanager

@@ -57,6 +57,8 @@ class Scope(StrEnum):
     SERVICES_READ = "services:read"
     SERVICES_WRITE = "services:write"
     ACTIVITY_READ = "activity:read"
+    PROCTORING_READ = "proctoring:read"
+    PROCTORING_WRITE = "proctoring:write"
 
 
 @dataclass(frozen=True, slots=True)

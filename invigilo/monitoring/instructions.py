@@ -2,8 +2,10 @@
 
 Rules kept: at most ten wait, the oldest is dropped; one per ping; one that needs no confirmation is gone when sent; one that
 needs it goes to the tail and is sent again, never sooner than `RESEND_AFTER`, until confirmed; nothing is sent later than
-`LIFETIME` after it became due. A newer join replaces an older one, likewise a reconfiguration: what a client should do is
-its latest wish, not the history of wishes.
+`LIFETIME` after it became due. What a client should do in its meeting is its latest wish, not the history of wishes: a newer
+one ends older ones in the database (`Connections.instruct`), and the queue follows. The steps of one wish (reset, join,
+what is perceived there) go out one after the other, the next once the one before is confirmed: sent again out of its
+turn, a reset would silence what came after it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ CAPACITY = 10
 RESEND_AFTER = 5_000  # ms; the pings of Apple clients overlap, and iOS restarts its meeting on every join
 LIFETIME = 60_000  # ms
 
-SUPERSEDING = frozenset({InstructionType.PROCTORING, InstructionType.RECONFIGURE})
+STEPS = frozenset({InstructionType.PROCTORING, InstructionType.RECONFIGURE})
+"""Towards a place in a meeting: newer ones replace older ones, and they keep their order."""
 
 
 @dataclass(slots=True)
@@ -46,24 +49,21 @@ class InstructionQueue:
         self.waiting = [p for p in self.waiting if p.instruction.id in ids]
 
     def add(self, instruction: Instruction, *, sent_at: int | None = None) -> list[int]:
-        """Queue one; returns the ids it pushed out (superseded, or dropped from a full queue)."""
+        """Queue one; returns the ids dropped from a full queue."""
         if instruction.id in self:
             return []  # told twice, by the bus and by a reload
         pushed: list[int] = []
-        if instruction.type in SUPERSEDING:
-            pushed = [p.instruction.id for p in self.waiting if p.instruction.type is instruction.type]
-            self.waiting = [p for p in self.waiting if p.instruction.type is not instruction.type]
         self.waiting.append(Pending(instruction, sent_at))
         while len(self.waiting) > CAPACITY:
             pushed.append(self.waiting.pop(0).instruction.id)
         return pushed
 
-    def confirm(self, instruction_id: int) -> InstructionType | None:
+    def confirm(self, instruction_id: int) -> Instruction | None:
         """The client has it; returns what it was. An unknown or repeated confirmation changes nothing."""
         for at, pending in enumerate(self.waiting):
             if pending.instruction.id == instruction_id and pending.instruction.type.is_confirmed:
                 del self.waiting[at]
-                return pending.instruction.type
+                return pending.instruction
         return None
 
     def expire(self, now: int) -> list[int]:
@@ -75,10 +75,13 @@ class InstructionQueue:
 
     def next(self, now: int) -> Instruction | None:
         """What this ping should carry. It counts as sent only after `mark_sent`."""
-        for pending in self.waiting:
-            age = now - pending.due_from
+        young = [p for p in self.waiting if now - p.due_from <= LIFETIME]
+        turn = min((p.instruction.id for p in young if p.instruction.type in STEPS), default=None)
+        for pending in young:
+            is_step = pending.instruction.type in STEPS
             resting = pending.sent_at is not None and now - pending.sent_at < RESEND_AFTER
-            if 0 <= age <= LIFETIME and not resting:
+            waits = is_step and pending.instruction.id != turn
+            if pending.due_from <= now and not resting and not waits:
                 return pending.instruction
         return None
 

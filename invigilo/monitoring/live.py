@@ -74,10 +74,15 @@ class LiveConnection:
     room_number: int | None = None
     room_state: str | None = None
     room_reason: str | None = None
+    room_kind: str | None = None
+    home_id: int | None = None
+    home_number: int | None = None
     revision: int = 0
+    room_revision: int = 0
     confirmed_revision: int = 0
     placed_at: int | None = None
     receive: tuple[bool, bool, bool] = (False, False, False)
+    is_beyond: bool = False
 
     last_ping: int | None = None
     errors: int = 0
@@ -111,7 +116,8 @@ class LiveConnection:
         for name in (
             "exam_id", "state", "user_session_id", "device", "flags", "config_downloaded_at", "established_at", "closed_at",
             "replaced_by", "replaced_at",
-            "room_id", "room_number", "room_state", "room_reason", "revision", "placed_at", "receive",
+            "room_id", "room_number", "room_state", "room_reason", "room_kind", "home_id", "home_number", "revision",
+            "room_revision", "placed_at", "receive", "is_beyond",
         ):  # fmt: skip
             setattr(self, name, getattr(row, name))
         self.confirmed_revision = max(self.confirmed_revision, row.confirmed_revision)

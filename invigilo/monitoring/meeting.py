@@ -44,6 +44,7 @@ class Sight:
     """What one proctor's page in the room found of this candidate, and when."""
 
     at: int
+    room_id: int
     is_present: bool
     has_video: bool = False
     is_moderator: bool = False
@@ -53,27 +54,31 @@ class Sight:
 class MeetingFacts:
     """What others than the candidate's own page say, which is `PageFacts.meeting`."""
 
-    stays: dict[str, int] = field(default_factory=dict[str, int])
-    """What the service reported: one stay in the room → twice its time, and one more when that stay is over."""
+    stays: dict[tuple[int, str], int] = field(default_factory=dict[tuple[int, str], int])
+    """What the service reported: one stay in a room → twice its time, and one more when that stay is over."""
     moderator_reported: bool = False
     sights: dict[str, Sight] = field(default_factory=dict[str, Sight])
     """By the proctor's page, as peers are called."""
     watched_since: int | None = None
 
-    def report(self, participant: str, *, at_ms: int, left: bool) -> bool:
+    def report(self, room_id: int, participant: str, *, at_ms: int, left: bool) -> bool:
         """Take in what the service says of one stay; False when something later is known."""
-        rank = at_ms * 2 + left
-        if rank <= self.stays.get(participant, -1):
+        rank, stay = at_ms * 2 + left, (room_id, participant)
+        if rank <= self.stays.get(stay, -1):
             return False
-        self.stays.pop(participant, None)
-        self.stays[participant] = rank
+        self.stays.pop(stay, None)
+        self.stays[stay] = rank
         while len(self.stays) > STAYS:
             del self.stays[next(iter(self.stays))]
         return True
 
-    def end_stays(self, at_ms: int) -> bool:
+    def end_stays(self, room_id: int, at_ms: int) -> bool:
         """The service closed the room: whatever began before is over."""
-        open_ones = [stay for stay, rank in self.stays.items() if rank % 2 == 0 and rank <= at_ms * 2]
+        open_ones = [
+            stay
+            for stay, rank in self.stays.items()
+            if stay[0] == room_id and rank % 2 == 0 and rank <= at_ms * 2
+        ]
         for stay in open_ones:
             self.stays[stay] = at_ms * 2 + 1
         return bool(open_ones)
@@ -81,11 +86,13 @@ class MeetingFacts:
     def sight(self, peer: str, sight: Sight) -> bool:
         """Take in what a proctor's page found; False when that is what it said before."""
         before = self.sights.get(peer)
-        if self.watchers(sight.at) == 0:
+        if self.watchers(sight.room_id, sight.at) == 0:
             self.watched_since = sight.at
         self.sights[peer] = sight
-        return before is None or (before.is_present, before.has_video, before.is_moderator) != (
-            sight.is_present, sight.has_video, sight.is_moderator,
+        return before is None or (
+            before.room_id, before.is_present, before.has_video, before.is_moderator,
+        ) != (
+            sight.room_id, sight.is_present, sight.has_video, sight.is_moderator,
         )  # fmt: skip
 
     def proctor_left(self, peer: str) -> bool:
@@ -94,20 +101,24 @@ class MeetingFacts:
     def fresh(self, now: int) -> list[Sight]:
         return [s for s in self.sights.values() if -CLOCK_SKEW_MS <= now - s.at < SIGHT_PROOF_MS]
 
-    def watchers(self, now: int) -> int:
-        """Proctors' pages that are in the candidate's room now."""
-        return len(self.fresh(now))
+    def fresh_in(self, room_id: int | None, now: int) -> list[Sight]:
+        return [s for s in self.fresh(now) if s.room_id == room_id]
 
-    def present(self, now: int) -> bool | None:
-        """Whether the candidate is in the meeting; None when nobody can say.
+    def watchers(self, room_id: int | None, now: int) -> int:
+        """Proctors' pages that are in the candidate's room now."""
+        return len(self.fresh_in(room_id, now))
+
+    def present(self, room_id: int | None, now: int) -> bool | None:
+        """Whether the candidate is in the meeting of this room, where it should be; None when nobody can say.
 
         The service's own reports come first (architecture.md §5). One that says "joined" while a proctor in the room
         finds nobody is not believed either: reports get lost, and a crashed server sends no "left".
         """
-        sights = self.fresh(now)
+        sights = self.fresh_in(room_id, now)
         is_seen = any(s.is_present for s in sights)
-        if self.stays:
-            is_reported = any(rank % 2 == 0 for rank in self.stays.values())
+        stays = [rank for stay, rank in self.stays.items() if stay[0] == room_id]
+        if stays:
+            is_reported = any(rank % 2 == 0 for rank in stays)
             return None if is_reported and sights and not is_seen else is_reported
         return is_seen if sights else None
 
@@ -117,19 +128,22 @@ class MeetingFacts:
 
     def as_json(self) -> dict[str, Any]:
         """For the other nodes."""
-        sights = {peer: [s.at, s.is_present, s.has_video, s.is_moderator] for peer, s in self.sights.items()}
+        sights = {
+            peer: [s.at, s.room_id, s.is_present, s.has_video, s.is_moderator]
+            for peer, s in self.sights.items()
+        }
         return {
-            "stays": self.stays,
+            "stays": [[*stay, rank] for stay, rank in self.stays.items()],
             "moderator_reported": self.moderator_reported,
             "sights": sights,
         }
 
     def take(self, facts: dict[str, Any]) -> None:
         """Merge what another node heard: of each stay and each proctor's page the newest counts."""
-        for stay, rank in facts["stays"].items():
-            self.report(stay, at_ms=rank // 2, left=bool(rank % 2))
+        for room_id, participant, rank in facts["stays"]:
+            self.report(room_id, participant, at_ms=rank // 2, left=bool(rank % 2))
         self.moderator_reported = self.moderator_reported or facts["moderator_reported"]
-        for peer, (at, is_present, has_video, is_moderator) in facts["sights"].items():
+        for peer, (at, room_id, is_present, has_video, is_moderator) in facts["sights"].items():
             known = self.sights.get(peer)
             if known is None or known.at < at:
-                self.sight(peer, Sight(at, is_present, has_video, is_moderator))
+                self.sight(peer, Sight(at, room_id, is_present, has_video, is_moderator))

@@ -91,6 +91,8 @@ class Instruction:
     created_at: int = 0
     not_before: int = 0
     """Ms since the epoch; a join that arrives before the client listens is confirmed and lost (§4.6)."""
+    revision: int | None = None
+    """The desired place this is a step towards, if confirming it means that the client acts on that one."""
 
 
 @dataclass(frozen=True, slots=True)

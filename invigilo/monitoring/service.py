@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from invigilo.errors import NotFound, Refused, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import ConnectionConfiguration, Exam
 from invigilo.monitoring import rules
-from invigilo.monitoring.instructions import SUPERSEDING
+from invigilo.monitoring.instructions import STEPS
 from invigilo.monitoring.live import LiveConnection, LiveConnections, take_volatile_facts, volatile_facts
 from invigilo.monitoring.model import (
     ClientEvent,
@@ -43,6 +43,8 @@ from invigilo.storage.work import Work, WorkFactory
 log = structlog.get_logger()
 
 CONNECTION_CHANGED = "connection"
+CONNECTIONS_CHANGED = "connections"
+"""Many at once, as a list."""
 INSTRUCTION_ADDED = "instruction"
 INSTRUCTION_HURRIED = "instruction.hurried"
 NOTIFICATION_SETTLED = "notification"
@@ -68,6 +70,18 @@ class Created:
     entry_key: str
     exams: list[Exam]
     exam: Exam | None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An instruction to be queued."""
+
+    connection_id: int
+    type: InstructionType
+    attributes: dict[str, str]
+    not_before: int
+    revision: int | None = None
+    """The desired place the client acts on once it has confirmed this."""
 
 
 class _Box(Protocol):
@@ -122,6 +136,7 @@ class Connections:
         """Instructions confirmed lately, by id → when: a reload may come before their confirmation is written."""
         self._loading: dict[str, asyncio.Future[LiveConnection | None]] = {}
         bus.subscribe(CONNECTION_CHANGED, self._heard_change)
+        bus.subscribe(CONNECTIONS_CHANGED, self._heard_changes)
         bus.subscribe(INSTRUCTION_ADDED, self._heard_change)
         bus.subscribe(INSTRUCTION_HURRIED, self._heard_hurry)
         bus.subscribe(FACTS, self._heard_facts)
@@ -378,8 +393,8 @@ class Connections:
                 return
             self.writer.confirmed(int(confirm))
             self._confirmed[int(confirm)] = live.last_ping
-            if confirmed is InstructionType.PROCTORING:
-                live.confirmed_revision = live.revision
+            if confirmed.revision is not None:
+                live.confirmed_revision = max(live.confirmed_revision, confirmed.revision)
                 self.live.changed(live)
 
     def must_quit(self, live: LiveConnection) -> bool:
@@ -523,24 +538,44 @@ class Connections:
         connection_id: int,
         type_: InstructionType,
         attributes: dict[str, str],
-        *,
-        not_before: int = 0,
-    ) -> int:
+    ) -> None:
         """Queue an instruction in this transaction; every node hears of it after the commit."""
         now = self._clock.now_ms()
-        due = max(now, not_before)
-        if type_ in SUPERSEDING:
-            await queries.supersede_instructions(w.db, connection_id, type_, now=now)
-        instruction_id = await queries.add_instruction(
-            w.db,
-            connection_id=connection_id,
-            type_=type_,
-            attributes=self._box.encrypt(msgspec.json.encode(attributes).decode()),
-            created_at=now,
-            not_before=due,
-        )
+        await queries.add_instructions(w.db, self._stored([Order(connection_id, type_, attributes, now)]))
         w.announce(INSTRUCTION_ADDED, connection_id)
-        return instruction_id
+
+    async def guide(self, w: Work, orders: Sequence[Order], *, moved: Collection[int]) -> None:
+        """Queue the steps of many clients to a new place, each client's in this order, a few statements for all.
+
+        They replace what waited of earlier steps: all of it for those who are `moved` to another room; else only what was
+        to be perceived. The caller announces the connections.
+        """
+        now = self._clock.now_ms()
+        told = {order.connection_id for order in orders}
+        await queries.supersede_instructions(w.db, sorted(moved), STEPS, now=now)
+        stay = sorted(told - set(moved))
+        await queries.supersede_instructions(w.db, stay, [InstructionType.RECONFIGURE], now=now)
+        await queries.add_instructions(w.db, self._stored(orders))
+
+    def _stored(self, orders: Iterable[Order]) -> list[dict[str, Any]]:
+        now = self._clock.now_ms()
+        sealed: dict[str, str] = {}
+        rows: list[dict[str, Any]] = []
+        for order in orders:
+            clear = msgspec.json.encode(order.attributes).decode()
+            if clear not in sealed:
+                sealed[clear] = self._box.encrypt(clear)
+            rows.append(
+                {
+                    "connection_id": order.connection_id,
+                    "type": order.type.value,
+                    "attributes_encrypted": sealed[clear],
+                    "created_at": now,
+                    "not_before": max(now, order.not_before),
+                    "revision": order.revision,
+                }
+            )
+        return rows
 
     async def send(
         self,
@@ -630,6 +665,7 @@ class Connections:
                         attributes,
                         stored.created_at,
                         stored.not_before,
+                        stored.revision,
                     ),
                     sent_at=stored.sent_at,
                 )
@@ -659,6 +695,11 @@ class Connections:
     def _heard_change(self, connection_id: Any) -> None:
         if isinstance(connection_id, int):
             self._reload_ids.add(connection_id)
+            self._reload_soon()
+
+    def _heard_changes(self, connection_ids: Any) -> None:
+        if isinstance(connection_ids, list):
+            self._reload_ids.update(connection_ids)
             self._reload_soon()
 
     def _heard_hurry(self, connection_id: Any) -> None:

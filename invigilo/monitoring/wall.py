@@ -60,12 +60,12 @@ def evidence_of(live: LiveConnection, exam: Exam, conditions: Conditions) -> Evi
         room_number=live.room_number,
         room_state=live.room_state,
         room_reason=live.room_reason,
-        revision=live.revision,
+        revision=live.room_revision,
         confirmed_revision=live.confirmed_revision,
         placed_at=live.placed_at,
         native_sent_at=None if join is None else join.sent_at,
-        native_confirmed=join is None and live.revision > 0 and live.confirmed_revision >= live.revision,
-        native_present=meeting.present(now),
+        native_confirmed=join is None and live.revision > 0 and live.confirmed_revision >= live.room_revision,
+        native_present=meeting.present(live.room_id, now),
         meeting=page.meeting if by_service else None,
         is_moderator=meeting.is_moderator(now),
         link_opened_at=page.link_opened_at,
@@ -84,7 +84,7 @@ def evidence_of(live: LiveConnection, exam: Exam, conditions: Conditions) -> Evi
         media_at=page.media_at,
         last_still_at=page.last_still_at,
         still_kind=page.still_kind,
-        watchers=meeting.watchers(now) if by_service else page.watchers,
+        watchers=meeting.watchers(live.room_id, now) if by_service else page.watchers,
         watched_since=meeting.watched_since if by_service else page.watched_since,
         peer_states=tuple(page.peer_states.values()),
         last_frames_at=page.last_frames_at,
@@ -124,7 +124,10 @@ def row_of(live: LiveConnection, exam: Exam, truth: Truth, conditions: Condition
         if candidate is not None and candidate.extra_minutes
         else None,
         "returned": returned,
-        "room": live.room_number,
+        "room": live.home_number,
+        "room_id": live.home_id,
+        "called": called_of(live),
+        "hears": dict(zip(("audio", "video", "chat"), live.receive, strict=True)),
         "state": _state_of(live).value,
         "seb_version": live.device.seb_version,
         "os": live.device.os_name,
@@ -150,6 +153,18 @@ def row_of(live: LiveConnection, exam: Exam, truth: Truth, conditions: Condition
         "errors": live.errors,
         "warnings": live.warnings,
         "flags": list(live.flags),
+    }
+
+
+def called_of(live: LiveConnection) -> dict[str, Any] | None:
+    """The call it belongs in now; None while it belongs at home, or nowhere."""
+    if live.home_id is None or live.room_id == live.home_id:
+        return None
+    return {
+        "room": live.room_id,
+        "kind": live.room_kind,
+        "number": live.room_number,
+        "beyond": live.is_beyond,
     }
 
 

@@ -24,8 +24,18 @@ from invigilo.monitoring.live import LiveConnection, LiveConnections
 from invigilo.monitoring.meeting import Sight
 from invigilo.monitoring.model import Instruction, InstructionType
 from invigilo.proctoring.model import Room, RoomState
-from invigilo.proctoring.service import ROOM, SERVICE_TYPE, SUBJECT, Rooms
-from invigilo.providers.base import Guest, Headers, JitsiTicket, Presence, Provider, ProviderEvent, RoomHandle
+from invigilo.proctoring.places import ROOM, ROOM_TYPE, SERVICE_TYPE, SUBJECT
+from invigilo.proctoring.service import Rooms
+from invigilo.providers.base import (
+    Feature,
+    Guest,
+    Headers,
+    JitsiTicket,
+    Presence,
+    Provider,
+    ProviderEvent,
+    RoomHandle,
+)
 from invigilo.providers.meeting_page import MeetingPage
 from invigilo.providers.registry import ProviderOf
 from invigilo.providers.webhooks import Inbox
@@ -93,13 +103,18 @@ class Meetings:
 
     def wait(self, live: LiveConnection) -> int:
         """Ms until this candidate's page may enter: a whole hall at once is more than a meeting server takes."""
-        return 0 if live.room_id is None else self._rooms.pace.wait(live.room_id, self._clock.now_ms())
+        exam = self._directory.exams.get(live.exam_id or 0)
+        if exam is None or live.room_id is None:
+            return 0
+        if Feature.TAKES_ALL_AT_ONCE in self._provider_of(exam).features:
+            return 0
+        return self._rooms.pace.wait(live.room_id, self._clock.now_ms())
 
-    def entry_of_proctor(self, exam: Exam, number: int, account: Account) -> Entry:
-        """For a proctor's page. Raises Refused (`no_room`), ProviderError."""
-        room = self._rooms.collecting_room(exam.id, number)
+    def entry_of_proctor(self, exam: Exam, room_id: int, account: Account) -> Entry:
+        """For a proctor's page, into any open room of the exam. Raises Refused (`no_room`), ProviderError."""
+        room = self._rooms.room(exam.id, room_id)
         if room is None or room.state is not RoomState.OPEN:
-            raise Refused("no_room", f"Room {number} is not open at the meeting service.")
+            raise Refused("no_room", "This room is not open at the meeting service.")
         guest = Guest(
             identity=f"proctor-{account.id}",
             display_name=account.display_name,
@@ -162,7 +177,7 @@ class Meetings:
             "jitsiMeetRoom": ticket.room,
             "jitsiMeetSubject": ticket.subject,
             "jitsiMeetToken": ticket.token,
-            "roomType": stored["roomType"],
+            "roomType": stored[ROOM_TYPE],
         }
         return replace(instruction, attributes=attributes)
 
@@ -185,18 +200,19 @@ class Meetings:
             known = self._identities[key] = self._provider_of(exam).identity_of(handle, _identity(live))
         return known
 
-    def seen(self, exam: Exam, number: int, peer: str, found: list[Found]) -> None:
+    def seen(self, exam: Exam, room_id: int, peer: str, found: list[Found]) -> None:
         """A proctor's page is in the meeting of this room and finds these there; whom it does not name it does not see."""
         now = self._clock.now_ms()
         by_identity = {one.identity: one for one in found}
         for live in list(self._live.of_exam(exam.id)):
-            if live.room_number != number or not live.state.is_open:
+            if live.room_id != room_id or not live.state.is_open:
                 if live.meeting.proctor_left(peer):
                     self._live.heard(live, "meeting")
                 continue
             one = by_identity.get(self.identity_of(exam, live) or "")
             sight = Sight(
                 now,
+                room_id,
                 is_present=one is not None,
                 has_video=one is not None and one.has_video,
                 is_moderator=one is not None and one.is_moderator,
@@ -248,7 +264,7 @@ class Meetings:
             return self._take_stay(exam, room, provider, event)
         if event.kind is Presence.ROOM_CLOSED:
             for live in list(self._live.of_exam(exam.id)):
-                if live.room_id == room.id and live.meeting.end_stays(event.at_ms):
+                if live.meeting.end_stays(room.id, event.at_ms):
                     self._live.heard(live, "meeting")
         return True
 
@@ -265,7 +281,8 @@ class Meetings:
         if live is None or event.identity is None:
             return False  # a proctor, or somebody without a token of ours
         facts = live.meeting
-        is_news = facts.report(event.participant, at_ms=event.at_ms, left=event.kind is Presence.LEFT)
+        left = event.kind is Presence.LEFT
+        is_news = facts.report(room.id, event.participant, at_ms=event.at_ms, left=left)
         if event.is_moderator is True and not facts.moderator_reported:
             facts.moderator_reported = is_news = True
             log.error("candidate_is_moderator", exam_id=exam.id, connection_id=live.id)

@@ -32,6 +32,17 @@ class RoomState(StrEnum):
         return self in {RoomState.OPENING, RoomState.OPEN, RoomState.FAILED}
 
 
+def subject_of(kind: RoomKind, number: int) -> str:
+    """What everybody in a meeting may read of it: nobody's name."""
+    match kind:
+        case RoomKind.COLLECTING:
+            return f"Room {number}"
+        case RoomKind.TOWN_HALL:
+            return "Town hall"
+        case RoomKind.BREAK_OUT:
+            return f"One-to-one {number}"
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     id: int
@@ -43,28 +54,82 @@ class Room:
     state: RoomState
     reason: str | None = None
     member_count: int = 0
-    """Live memberships, counted from rows."""
+    """Live memberships, counted from rows: who has a home here, or is called into this break-out room."""
+    opened_by: str | None = None
+    """Who opened a call, as proctors read it."""
 
     @property
     def subject(self) -> str:
-        return f"Room {self.number}"
+        return subject_of(self.kind, self.number)
+
+    @property
+    def is_call(self) -> bool:
+        return self.kind is not RoomKind.COLLECTING
 
 
 @dataclass(frozen=True, slots=True)
-class DesiredPlace:
-    """Where one client should be and what it may perceive. A newer revision replaces an older wish."""
+class Perception:
+    """What candidates may perceive of a proctor: hear, see, and write to."""
+
+    audio: bool = False
+    video: bool = False
+    chat: bool = False
+
+    def __bool__(self) -> bool:
+        return self.audio or self.video or self.chat
+
+    def __or__(self, other: Perception) -> Perception:
+        return Perception(self.audio or other.audio, self.video or other.video, self.chat or other.chat)
+
+
+NOTHING = Perception()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one client should be and what it may perceive there."""
+
+    room_id: int | None = None
+    perceives: Perception = NOTHING
+    is_beyond: bool = False
+    """The call has more people than the service bears: this one is neither heard nor hears."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One connection as the question "where should it be?" meets it: what it was told last, and what holds now."""
 
     connection_id: int
-    room_id: int | None
-    receive_audio: bool = False
-    receive_video: bool = False
-    chat: bool = False
-    revision: int = 0
-    confirmed_revision: int = 0
+    is_active: bool
+    os_name: str | None
+    seb_version: str | None
+    home: int | None
+    """The collecting room where it has its place; None: it is in no room at all."""
+    break_out: int | None
+    """The open break-out room it is called into."""
+    place: Place
+    """As it was wished for last, at `revision`."""
+    revision: int
+    room_revision: int
+    """The revision by which the room became this one."""
+    confirmed_revision: int
+    is_told: bool
+    """A change of what it perceives is under way to it: what it acts on meanwhile is not known."""
 
-    @property
-    def is_confirmed(self) -> bool:
-        return self.confirmed_revision >= self.revision
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A proctor's page lets a room perceive it, for as long as it says so again."""
+
+    room_id: int
+    holder: str
+    """The page, as peers are called."""
+    user_id: int
+    actor: str
+    """The proctor, as others read it."""
+    perceived: Perception
+    since: int
+    expires_at: int
 
 
 # --- settings ---

@@ -4,24 +4,31 @@ be set how, and when (§2.3, §2.5).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
 from operator import attrgetter
 
 from invigilo import fields
 from invigilo.errors import CHANGED_MEANWHILE, Problem, Refused
-from invigilo.exams.model import JoinBy, Service
+from invigilo.exams.model import Exam, JoinBy, ProctoringFeature, Service
 from invigilo.monitoring.capability import Capability
 from invigilo.proctoring.model import (
+    NOTHING,
     DefinitionWish,
+    Hold,
     Holder,
     HolderKind,
+    Perception,
+    Place,
     Room,
     RoomKind,
     RoomUse,
     ServiceDefinition,
     SettingsWish,
+    Standing,
 )
 
 OPEN_RETRY_FIRST = 1_000  # ms
@@ -57,9 +64,9 @@ def choose_collecting_room(
     return next((r for r in free if r.id == home), free[0] if free else None)
 
 
-def next_number(rooms: Sequence[Room]) -> int:
+def next_number(rooms: Sequence[Room], kind: RoomKind = RoomKind.COLLECTING) -> int:
     """Numbers count up per exam and kind and are never used twice; so closed rooms must be among `rooms`."""
-    return max((r.number for r in rooms if r.kind is RoomKind.COLLECTING), default=0) + 1
+    return max((r.number for r in rooms if r.kind is kind), default=0) + 1
 
 
 def retry_delay(attempts: int) -> int:
@@ -75,6 +82,112 @@ def joins_natively(capability: Capability, join_by: JoinBy, *, provider_can: boo
 def takes_place(capability: Capability, join_by: JoinBy, *, provider_can: bool) -> bool:
     """Whether a client can take part at all; one that cannot is listed as such and holds no place."""
     return capability.can_camera_page or joins_natively(capability, join_by, provider_can=provider_can)
+
+
+# --- calls ---
+
+
+def wanted_room(home: int | None, break_out: int | None, town_hall: int | None) -> int | None:
+    """Where somebody should be: called aside first, then with all, then at home. Who has no home is nowhere.
+
+    A call counts from when it is open: until then everybody stays where they are.
+    """
+    if home is None:
+        return None
+    return next((room for room in (break_out, town_hall, home) if room is not None), None)
+
+
+def perceived(holds: Iterable[Hold]) -> Perception:
+    """What a room's candidates perceive: whatever any proctor lets them. Who is seen is heard (§3.6)."""
+    found = NOTHING
+    for hold in holds:
+        found |= hold.perceived
+    return replace(found, audio=found.audio or found.video)
+
+
+class Step(StrEnum):
+    """What a client that is called in by instruction is told."""
+
+    RESET = "reset"
+    """Perceive nothing any more."""
+    JOIN = "join"
+    PERCEIVE = "perceive"
+    """All three of hear, see, write, as they are now."""
+
+
+def native_steps(before: Standing, after: Place, *, is_open: bool, opened: bool) -> tuple[Step, ...]:
+    """What brings such a client from what it was told last to where it should be.
+
+    `is_open`: the new room is open; `opened`: it has just become so, and its members were not called in yet. A reset goes
+    before the join only where something was on; after the join follows what is on in the new room, because a join
+    makes some clients forget and others remember. Nobody is ever told to leave: the clients that are called in take
+    every such instruction for a join (seb-client-api.md §4.6), so a meeting is ended at the service instead.
+    """
+    if before.place.room_id == after.room_id and not opened:
+        return () if before.place == after else (Step.PERCEIVE,)
+    steps: list[Step] = []
+    if not opened and (before.place.perceives or before.is_told):
+        steps.append(Step.RESET)
+    if after.room_id is not None and is_open:
+        steps.append(Step.JOIN)
+        if after.perceives:
+            steps.append(Step.PERCEIVE)
+    return tuple(steps)
+
+
+def next_revisions(before: Standing, after: Place) -> tuple[int, int]:
+    """(of the room, of all of it): a join confirms the room, and what is perceived there a step later."""
+    if before.place.room_id != after.room_id:
+        room = before.revision + 1
+        return room, room + (1 if after.perceives else 0)
+    return before.room_revision, before.revision + 1
+
+
+def hearers(there: Sequence[Standing], size: int | None, town_hall: int | None, *, others: int) -> set[int]:
+    """Who of those that belong in the town hall hears it: first who does already, then by age, up to its size.
+
+    `others` hear it that are not among `there`.
+    """
+    ids = [one.connection_id for one in there]
+    if size is None:
+        return set(ids)
+    stay = [one.connection_id for one in there if one.place.room_id == town_hall and not one.place.is_beyond]
+    kept = set(stay)
+    come = [one for one in ids if one not in kept]
+    return set([*stay, *come][: max(0, size - others)])
+
+
+def may_open(exam: Exam, kind: RoomKind, now: datetime) -> None:
+    """Raises Refused: `proctoring_off`, `feature_off`, `exam_not_running`."""
+    if not exam.proctoring.enabled:
+        raise Refused("proctoring_off", "Live proctoring is switched off for this exam.")
+    feature, name = _CALL_FEATURES[kind]
+    if feature not in exam.proctoring.features:
+        raise Refused("feature_off", f"{name} are switched off for this exam.")
+    if not exam.is_running(now):
+        raise Refused("exam_not_running", "This exam is not running, so nobody can be called.")
+
+
+_CALL_FEATURES = {
+    RoomKind.TOWN_HALL: (ProctoringFeature.TOWN_HALL, "Town halls"),
+    RoomKind.BREAK_OUT: (ProctoringFeature.ONE_TO_ONE, "One-to-one calls"),
+}
+
+
+def kind_is_on(exam: Exam, kind: RoomKind) -> bool:
+    """Whether the exam's settings let such a room go on."""
+    return exam.proctoring.enabled and (
+        kind is RoomKind.COLLECTING or _CALL_FEATURES[kind][0] in exam.proctoring.features
+    )
+
+
+def may_hold(exam: Exam, wish: Perception) -> None:
+    """Raises Refused `feature_off`."""
+    features = exam.proctoring.features
+    if (wish.audio or wish.video) and ProctoringFeature.BROADCAST not in features:
+        raise Refused("feature_off", "Speaking to candidates is switched off for this exam.")
+    if wish.chat and ProctoringFeature.CHAT not in features:
+        raise Refused("feature_off", "The chat is switched off for this exam.")
 
 
 # --- settings ---

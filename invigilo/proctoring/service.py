@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
+from invigilo.accounts.model import Account
 from invigilo.bus import RESYNC, Bus
 from invigilo.clock import Clock
 from invigilo.errors import InvigiloError, ProviderError, Unavailable
@@ -25,13 +26,20 @@ from invigilo.exams.model import Exam
 from invigilo.monitoring import rules as monitoring_rules
 from invigilo.monitoring.capability import Capability, capability_of
 from invigilo.monitoring.live import REPLACED_SILENCE, LiveConnection, LiveConnections
-from invigilo.monitoring.model import ConnectionState, InstructionType
-from invigilo.monitoring.service import CONNECTION_CHANGED, INSTRUCTION_HURRIED, Connections
+from invigilo.monitoring.model import ConnectionState
+from invigilo.monitoring.service import (
+    CONNECTION_CHANGED,
+    CONNECTIONS_CHANGED,
+    INSTRUCTION_HURRIED,
+    Connections,
+)
 from invigilo.proctoring import rules
-from invigilo.proctoring.model import Room, RoomKind, RoomState
+from invigilo.proctoring.model import Hold, Room, RoomKind, RoomState
 from invigilo.proctoring.pace import Pace
-from invigilo.providers.base import Feature, RoomHandle, RoomSpec
+from invigilo.proctoring.places import Places
+from invigilo.providers.base import CALLS, Feature, RoomHandle, RoomSpec
 from invigilo.providers.registry import ProviderOf
+from invigilo.storage.queries import calls as call_queries
 from invigilo.storage.queries import connections as connection_queries
 from invigilo.storage.queries import proctoring as settings_queries
 from invigilo.storage.queries import rooms as queries
@@ -41,8 +49,6 @@ from invigilo.storage.work import Work, WorkFactory
 log = structlog.get_logger()
 
 ROOMS_CHANGED = "rooms"
-SERVICE_TYPE, ROOM, SUBJECT = "service-type", "room", "subject"
-"""What a stored join instruction names; the client's own words are put in their place when it is sent."""
 CALL_LIMIT = 15  # seconds one call to a meeting service may take
 CALLS_AT_ONCE = 4
 """At one service. More would only meet its limits for logins and joins (jitsi.md §2, §10)."""
@@ -56,6 +62,7 @@ _ENDING = {RoomState.CLOSING, RoomState.REMOVING}
 class RoomView:
     """A room as pages list it."""
 
+    id: int
     number: int
     subject: str
     kind: str
@@ -63,10 +70,26 @@ class RoomView:
     reason: str | None
     size: int | None
     members: int
+    opened_by: str | None = None
+    holds: tuple[Hold, ...] = ()
+    connections: tuple[int, ...] = ()
+    """Who is called into a break-out room."""
+
+    @property
+    def is_call(self) -> bool:
+        return self.kind != RoomKind.COLLECTING.value
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """What a meeting service can do in calls; of the rest, the reasons as sentences."""
+
+    can: list[str]
+    cannot: dict[str, str]
 
 
 class Rooms:
-    """The collecting rooms of all exams."""
+    """The rooms of all exams."""
 
     def __init__(
         self,
@@ -93,6 +116,9 @@ class Rooms:
         self._grace = round(place_grace.total_seconds() * 1000)
         self._new_name = new_name
         self._by_exam: dict[int, list[Room]] = {}
+        self._holds: dict[int, dict[int, list[Hold]]] = {}
+        self._called: dict[int, dict[int, list[int]]] = {}
+        """By exam, then by room: who lets it perceive them, and who is called into it."""
         self._stale: set[int] = set()
         self._started_at = 0
         self._wake = asyncio.Event()
@@ -100,6 +126,9 @@ class Rooms:
         """Calls to meeting services under way, by room."""
         self._lines: dict[object, asyncio.Semaphore] = {}
         self.pace = Pace()
+        self.places = Places(
+            directory=directory, connections=connections, clock=clock, provider_of=provider_of, pace=self.pace
+        )
         bus.subscribe(ROOMS_CHANGED, self._heard_rooms)
         bus.subscribe(RESYNC, self._heard_resync)
 
@@ -139,26 +168,49 @@ class Rooms:
         await queries.join(w.db, room_id=room_id, connection_id=row.id, since=now)
         if row.replaced_by is not None:
             await connection_queries.change(w.db, row.id, replaced_by=None, replaced_at=None)
-        await queries.wish(w.db, row.id, room_id, changed_at=now)
+        await self.places.settle(w, exam.id, [row.id])
         w.announce(ROOMS_CHANGED, exam.id)
-        if room is not None and room.state is RoomState.OPEN:
-            await self._invite(w, row, exam, room)
 
     async def free(self, w: Work, row: ConnectionRow) -> None:
         """A connection ended: its place is free for the next."""
         if row.exam_id is not None:
             await queries.lock_exam(w.db, row.exam_id)
-            await self._free(w, row.id, self._clock.now_ms())
+            await self._free(w, row.exam_id, [row.id])
             w.announce(ROOMS_CHANGED, row.exam_id)
 
-    async def _free(self, w: Work, connection_id: int, now: int) -> None:
-        if await queries.leave(w.db, [connection_id], until=now):
-            await queries.wish(w.db, connection_id, None, changed_at=now)
-            w.announce(CONNECTION_CHANGED, connection_id)
+    async def _free(self, w: Work, exam_id: int, connection_ids: list[int]) -> None:
+        """These are in no room any more; a break-out room that its last member left is closed."""
+        now = self._clock.now_ms()
+        left = await call_queries.let_go(w.db, connection_ids, until=now)
+        if await queries.leave(w.db, connection_ids, until=now) or left:
+            await self.places.settle(w, exam_id, connection_ids)
+        for room_id in sorted(left):
+            if not await call_queries.members_of_call(w.db, room_id):
+                await self.end_call_in(w, exam_id, room_id)
+
+    async def end_call_in(self, w: Work, exam_id: int, room_id: int) -> bool:
+        """Close a call: everybody goes where they belong now, whatever the service says. False when it was closed.
+
+        `finish_steps` or the next sweep ends it at the service.
+        """
+        if (state := await queries.state_of(w.db, room_id)) is None or not state.takes_members:
+            return False
+        there = await call_queries.seen_in(w.db, room_id)
+        members = await call_queries.members_of_call(w.db, room_id)
+        await call_queries.end_call(w.db, room_id, until=self._clock.now_ms())
+        exam = self._directory.exams.get(exam_id)
+        at_once = exam is not None and Feature.OPENS_AT_ONCE in self._provider_of(exam).features
+        ended: dict[str, Any] = {"closed_at": self._clock.now_ms()} if at_once else {}
+        after = RoomState.CLOSED if at_once else RoomState.CLOSING
+        await queries.set_state(w.db, room_id, after, reason=None, attempts=0, retry_at=None, **ended)
+        await self.places.settle(w, exam_id, sorted({*there, *members}))
+        w.announce(ROOMS_CHANGED, exam_id)
+        log.info("call_closed", exam_id=exam_id, room_id=room_id)
+        return True
 
     async def _replace(self, w: Work, exam_id: int, old: int, new: int, now: int) -> None:
         """The candidate is back as `new`: the old connection gives up its place and is history."""
-        await self._free(w, old, now)
+        await self._free(w, exam_id, [old])
         await connection_queries.change(w.db, old, replaced_by=new, replaced_at=now)
         w.announce(ROOMS_CHANGED, exam_id)
 
@@ -172,6 +224,31 @@ class Rooms:
             created_at=now,
         )
         log.info("room_opening", exam_id=exam.id, room_id=room_id)
+        return room_id
+
+    async def add_call(
+        self, w: Work, exam: Exam, kind: RoomKind, connection_ids: Sequence[int], by: Account
+    ) -> int:
+        """A new call, under the exam's lock. Where rooms need no call to a service, everybody is called in at once."""
+        now = self._clock.now_ms()
+        at_once = Feature.OPENS_AT_ONCE in self._provider_of(exam).features
+        room_id = await queries.add(
+            w.db,
+            exam_id=exam.id,
+            kind=kind,
+            number=rules.next_number(await queries.of_exam(w.db, exam.id), kind),
+            name=self._new_name(),
+            created_at=now,
+            state=RoomState.OPEN if at_once else RoomState.OPENING,
+            opened_by=by.id,
+            opened_by_name=by.display_name,
+        )
+        if connection_ids:
+            await call_queries.call_in(w.db, room_id, connection_ids, since=now)
+        if at_once:
+            await self.places.settle(w, exam.id, connection_ids or None, opened=room_id)
+        w.announce(ROOMS_CHANGED, exam.id)
+        log.info("call_opening", exam_id=exam.id, room_id=room_id, kind=kind.value)
         return room_id
 
     async def _returning(self, w: Work, row: ConnectionRow, exam_id: int, now: int) -> rules.Returning | None:
@@ -210,23 +287,6 @@ class Rooms:
         """Whether the exam's meeting service lets clients be called in by instruction."""
         return Feature.NATIVE_JOIN in self._provider_of(exam).features
 
-    async def _invite(self, w: Work, row: ConnectionRow, exam: Exam, room: Room) -> None:
-        """Call a client in by instruction, if it is one that can and should be.
-
-        What is stored names the room; address and token are added when a ping carries it (`meetings.complete`).
-        """
-        if not self._joins_natively(row, exam):
-            return
-        now = self._clock.now_ms()
-        settled = row.state is ConnectionState.ACTIVE
-        await self._connections.instruct(
-            w,
-            row.id,
-            InstructionType.PROCTORING,
-            {SERVICE_TYPE: "JITSI_MEET", ROOM: room.name, SUBJECT: room.subject, "roomType": "proctoring"},
-            not_before=now + (0 if settled else rules.JOIN_SETTLES) + self.pace.wait(room.id, now),
-        )
-
     async def confirm(self, live: LiveConnection, revision: int) -> None:
         """A candidate's page acts on a desired place."""
         if live.confirmed_revision >= revision:
@@ -258,7 +318,7 @@ class Rooms:
                 continue  # its ping is younger than the last batch
             async with self._work() as w:
                 await queries.lock_exam(w.db, exam_id)
-                await self._free(w, connection_id, now)
+                await self._free(w, exam_id, [connection_id])
                 w.announce(ROOMS_CHANGED, exam_id)
             log.info("place_freed", connection_id=connection_id, exam_id=exam_id)
 
@@ -288,15 +348,19 @@ class Rooms:
             await self.place(w, row, exam)
             w.announce(CONNECTION_CHANGED, connection_id)
 
-    async def finish_steps(self, *, within: float | None = None) -> None:
+    async def finish_steps(self, *, within: float | None = None, room_id: int | None = None) -> None:
         """Make the calls that have no outcome yet: rooms to open, rooms to close, failed ones that are due again.
 
         Each call is a task of its own, at most `CALLS_AT_ONCE` at one service. `within` seconds are waited for those begun
-        here, None for all: whoever waits longer for one service would delay every other exam.
+        here, None for all: whoever waits longer for one service would delay every other exam. `room_id`: of this room only.
         """
         async with self._reading() as w:
             steps = await queries.unfinished(w.db, self._clock.now_ms())
+        if room_id is not None:
+            steps = [step for step in steps if step.room.id == room_id]
         begun = [self._begin(step) for step in steps if step.room.id not in self._calls]
+        if room_id is not None and room_id in self._calls:
+            begun = [self._calls[room_id]]  # perhaps begun by a sweep
         if within is None:
             await asyncio.gather(*self._calls.values())
         elif begun:
@@ -339,7 +403,11 @@ class Rooms:
                     await provider.close_room(RoomHandle(room.name, room.subject))
                 else:
                     await provider.open_room(
-                        RoomSpec(room.name, room.subject, exam.proctoring.collecting_room_size)
+                        RoomSpec(
+                            room.name,
+                            room.subject,
+                            None if room.is_call else exam.proctoring.collecting_room_size,
+                        )
                     )
         except (ProviderError, TimeoutError) as error:
             await self._note_failure(step, error)
@@ -356,14 +424,15 @@ class Rooms:
                 )
             else:
                 await queries.set_state(w.db, room.id, RoomState.OPEN, reason=None, retry_at=None)
-                await self._invite_members(w, exam, room)
+                await self._tell_members(w, room)
+                await self.places.settle(w, exam.id, opened=room.id)
             w.announce(ROOMS_CHANGED, exam.id)
 
-    async def _invite_members(self, w: Work, exam: Exam, room: Room) -> None:
+    async def _tell_members(self, w: Work, room: Room) -> None:
+        """Their room opened, or could not be opened: their pages and the wall show that."""
         ids = await queries.members(w.db, room.id)
-        for row in await connection_queries.by_ids(w.db, ids):
-            await self._invite(w, row, exam, room)
-            w.announce(CONNECTION_CHANGED, row.id)
+        if ids:
+            w.announce(CONNECTIONS_CHANGED, ids)
 
     async def _note_failure(self, step: queries.Unfinished, error: Exception) -> None:
         attempts = step.attempts + 1
@@ -382,8 +451,7 @@ class Rooms:
                 attempts=attempts,
                 retry_at=self._clock.now_ms() + rules.retry_delay(attempts),
             )
-            for connection_id in await queries.members(w.db, step.room.id):
-                w.announce(CONNECTION_CHANGED, connection_id)
+            await self._tell_members(w, step.room)
             w.announce(ROOMS_CHANGED, step.room.exam_id)
         if attempts == 1:
             log.warning("room_step_failed", room_id=step.room.id, exam_id=step.room.exam_id, reason=reason)
@@ -401,13 +469,8 @@ class Rooms:
             if exam is None or live.room_state != RoomState.OPEN or not self._joins_natively(live, exam):
                 continue
             async with self._work() as w:
-                (row,) = await connection_queries.by_ids(w.db, [live.id])
-                if row.confirmed_revision >= row.revision:
-                    w.announce(CONNECTION_CHANGED, row.id)  # confirmed at another node
-                    continue
-                room = next((r for r in await queries.of_exam(w.db, exam.id) if r.id == row.room_id), None)
-                if room is not None and room.state is RoomState.OPEN:
-                    await self._invite(w, row, exam, room)
+                await queries.lock_exam(w.db, exam.id)
+                await self.places.call_again(w, exam, live.id)
 
     # --- what pages see ---
 
@@ -433,8 +496,13 @@ class Rooms:
         changed, self._stale = self._stale, set()
         try:
             async with self._reading() as w:
+                now = self._clock.now_ms()
                 for exam_id in changed:
                     self._by_exam[exam_id] = await queries.of_exam(w.db, exam_id)
+                    self._called[exam_id] = await call_queries.members_of_calls(w.db, exam_id)
+                    held = self._holds[exam_id] = {}
+                    for hold in await call_queries.holds_of_exam(w.db, exam_id, now=now):
+                        held.setdefault(hold.room_id, []).append(hold)
         except Unavailable:
             self._stale |= changed
             return set()
@@ -453,6 +521,34 @@ class Rooms:
             if any(room.state.takes_members or room.state is RoomState.CLOSING for room in rooms)
         ]
 
+    def calls_of(self, exam_id: int) -> list[Room]:
+        """Town hall and break-out rooms that are not closed, as last read."""
+        return [room for room in self._by_exam.get(exam_id, ()) if room.is_call and room.state.takes_members]
+
+    def hall(self, exam: Exam) -> dict[str, int | None]:
+        """How many candidates a town hall of this exam bears, and how many would come now."""
+        there = sum(live.home_id is not None for live in self._live.of_exam(exam.id))
+        size = self._provider_of(exam).hall_size
+        return {"size": size, "hearers": there if size is None else min(there, size)}
+
+    def has_free_hearing(self, exam_id: int) -> bool:
+        """Whether some are beyond the size of an open town hall that has become free."""
+        exam = self._directory.exams.get(exam_id)
+        size = None if exam is None else self._provider_of(exam).hall_size
+        if size is None:
+            return False
+        there = [one for one in self._live.of_exam(exam_id) if one.room_kind == RoomKind.TOWN_HALL.value]
+        beyond = sum(one.is_beyond for one in there)
+        return beyond > 0 and len(there) - beyond < size
+
+    def ability(self, exam: Exam) -> Ability:
+        """What the exam's meeting service has of what a proctor may do beyond watching."""
+        provider = self._provider_of(exam)
+        return Ability(
+            [one.value for one in CALLS if one in provider.features],
+            {one.value: provider.cannot.get(one, "") for one in CALLS if one not in provider.features},
+        )
+
     def room(self, exam_id: int, room_id: int | None) -> Room | None:
         """A room of this exam, as last read."""
         return next((one for one in self._by_exam.get(exam_id, ()) if one.id == room_id), None)
@@ -467,19 +563,24 @@ class Rooms:
         return next((one for rooms in self._by_exam.values() for one in rooms if one.name == name), None)
 
     def of_exam(self, exam: Exam) -> list[RoomView]:
-        """The collecting rooms by number, as last read. Their members are counted from rows, never kept apart."""
+        """Its rooms by kind and number, as last read. Their members are counted from rows, never kept apart."""
+        held, called = self._holds.get(exam.id, {}), self._called.get(exam.id, {})
         return [
             RoomView(
+                id=room.id,
                 number=room.number,
                 subject=room.subject,
                 kind=room.kind.value,
                 state=room.state.value,
                 reason=room.reason,
-                size=exam.proctoring.collecting_room_size,
+                size=None if room.is_call else exam.proctoring.collecting_room_size,
                 members=room.member_count,
+                opened_by=room.opened_by,
+                holds=tuple(held.get(room.id, ())),
+                connections=tuple(called.get(room.id, ())),
             )
             for room in self._by_exam.get(exam.id, [])
-            if room.kind is RoomKind.COLLECTING and room.state not in {RoomState.CLOSED, RoomState.REMOVING}
+            if room.state not in {RoomState.CLOSED, RoomState.REMOVING}
         ]
 
     async def close_rooms(self, exam_id: int) -> None:
@@ -493,9 +594,8 @@ class Rooms:
         """Note that everybody leaves; `finish_steps` or the next sweep closes the rooms at the service."""
         await queries.lock_exam(w.db, exam_id)
         rooms = [r for r in await queries.of_exam(w.db, exam_id) if r.state.takes_members]
+        await self._everybody_leaves(w, exam_id)
         for room in rooms:
-            for connection_id in await queries.members(w.db, room.id):
-                await self._free(w, connection_id, self._clock.now_ms())
             await queries.set_state(w.db, room.id, RoomState.CLOSING, attempts=0, retry_at=None)
         if rooms:
             w.announce(ROOMS_CHANGED, exam_id)
@@ -503,10 +603,15 @@ class Rooms:
     async def remove_rooms_in(self, w: Work, exam_id: int) -> None:
         """Note that every room of the exam is closed and forgotten; who may do that was decided before."""
         await queries.lock_exam(w.db, exam_id)
-        for connection_id in await settings_queries.members_of_exam(w.db, exam_id):
-            await self._free(w, connection_id, self._clock.now_ms())
+        await self._everybody_leaves(w, exam_id)
         await settings_queries.begin_removal(w.db, exam_id)
         w.announce(ROOMS_CHANGED, exam_id)
+
+    async def _everybody_leaves(self, w: Work, exam_id: int) -> None:
+        now = self._clock.now_ms()
+        await call_queries.end_calls_of_exam(w.db, exam_id, until=now)
+        await queries.leave(w.db, await settings_queries.members_of_exam(w.db, exam_id), until=now)
+        await self.places.settle(w, exam_id)
 
 
 def _same_machine(seen: queries.Sighting, row: ConnectionRow) -> bool:

@@ -19,6 +19,29 @@ class Feature(StrEnum):
     """Some SEB clients can enter its rooms by instruction."""
     REPORTS_PRESENCE = "reports_presence"
     """The service can say by itself who is in a room, once it is set up to."""
+    OPENS_AT_ONCE = "opens_at_once"
+    """A room needs no call to the service: it is there as soon as somebody belongs in it."""
+    TAKES_ALL_AT_ONCE = "takes_all_at_once"
+    """Any number may enter at the same moment; elsewhere they are let in one after the other."""
+    TOWN_HALL = "town_hall"
+    """Everybody of an exam in one room."""
+    ONE_TO_ONE = "one_to_one"
+    """A proctor with the candidates of their choice in a room of their own."""
+    BROADCAST_AUDIO = "broadcast_audio"
+    BROADCAST_VIDEO = "broadcast_video"
+    """Candidates hear, and see, a proctor for as long as the proctor wants."""
+    CHAT = "chat"
+    """Candidates may write to the proctors."""
+
+
+CALLS = (
+    Feature.TOWN_HALL,
+    Feature.ONE_TO_ONE,
+    Feature.BROADCAST_AUDIO,
+    Feature.BROADCAST_VIDEO,
+    Feature.CHAT,
+)
+"""What a proctor may do beyond watching, where the service has it; one that lacks some says why (`Provider.cannot`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +134,10 @@ class Provider(Protocol):
     """
 
     features: frozenset[Feature]
+    cannot: Mapping[Feature, str]
+    """Of `CALLS` those it lacks, each with the reason as a sentence for proctors."""
+    hall_size: int | None
+    """How many candidates its town hall bears; None: as many as come."""
 
     async def check(self) -> None:
         """Try address and credentials, as before saving; raises the error that a room would meet."""

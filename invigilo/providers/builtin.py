@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from invigilo.errors import NotAllowed
 from invigilo.providers.base import (
     Feature,
@@ -13,12 +15,15 @@ from invigilo.providers.base import (
     RoomHandle,
     RoomSpec,
 )
+from invigilo.providers.description import BUILTIN
 
 
 class BuiltinProvider:
     """The door to `rtc/`. A built-in room exists as soon as somebody belongs in it."""
 
-    features: frozenset[Feature] = frozenset({Feature.ISOLATES_CANDIDATES, Feature.REPORTS_PRESENCE})
+    features: frozenset[Feature] = BUILTIN.features
+    cannot: Mapping[Feature, str] = BUILTIN.calls_missing
+    hall_size: int | None = BUILTIN.hall_size
 
     async def check(self) -> None:
         """Nothing to try: it is this server."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 from invigilo.errors import BadInput
-from invigilo.providers.base import Feature
+from invigilo.providers.base import CALLS, Feature
 from invigilo.providers.keys import APP_ID_PREFIX, app_id_problem, key_id_problem, key_problem
 from invigilo.settings import LOCAL_NAMES
 
@@ -56,6 +56,10 @@ class ServiceDescription:
     features: frozenset[Feature]
     cannot: tuple[str, ...] = ()
     """Codes of honest limitations."""
+    calls_missing: Mapping[Feature, str] = dataclasses.field(default_factory=dict[Feature, str])
+    """Of `CALLS` those it lacks, each with the reason as a sentence for proctors."""
+    hall_size: int | None = None
+    """How many candidates its town hall bears; None: as many as come."""
 
     def field(self, name: str) -> ServiceField | None:
         return next((one for one in self.fields if one.name == name), None)
@@ -65,8 +69,23 @@ SYMMETRIC = ("HS256", "HS384", "HS512")
 ASYMMETRIC = ("RS256", "RS384", "RS512")
 JAAS_ADDRESS = "https://8x8.vc"
 
+HALL_SIZE = 100
+"""Candidates in a built-in town hall: the proctor's browser sends to each of them by itself."""
+
 BUILTIN = ServiceDescription(
-    "builtin", (), frozenset({Feature.ISOLATES_CANDIDATES, Feature.REPORTS_PRESENCE}), ("large_rooms",)
+    "builtin",
+    (),
+    frozenset(
+        {
+            Feature.ISOLATES_CANDIDATES,
+            Feature.REPORTS_PRESENCE,
+            Feature.OPENS_AT_ONCE,
+            Feature.TAKES_ALL_AT_ONCE,
+            *CALLS,
+        }
+    ),
+    ("large_rooms",),
+    hall_size=HALL_SIZE,
 )
 
 JITSI = ServiceDescription(
@@ -85,7 +104,7 @@ JITSI = ServiceDescription(
         ServiceField("muc_domain", FieldKind.TEXT),
         ServiceField("events_secret", FieldKind.SECRET),
     ),
-    frozenset({Feature.NATIVE_JOIN, Feature.REPORTS_PRESENCE}),
+    frozenset({Feature.NATIVE_JOIN, Feature.REPORTS_PRESENCE, *CALLS}),
     ("isolation_not_enforced", "tokens_not_revocable", "media_not_provable"),
 )
 """A Jitsi Meet of one's own (jitsi.md §1, §5)."""
@@ -99,7 +118,7 @@ JAAS = ServiceDescription(
         ServiceField("events_secret", FieldKind.SECRET),
         ServiceField("server_url", FieldKind.URL, is_identity=True, default=JAAS_ADDRESS),
     ),
-    frozenset({Feature.NATIVE_JOIN, Feature.REPORTS_PRESENCE}),
+    frozenset({Feature.NATIVE_JOIN, Feature.REPORTS_PRESENCE, *CALLS}),
     ("isolation_not_enforced", "billed_by_person", "media_not_provable"),
 )
 """Jitsi as a service, by 8x8 (jitsi.md §4)."""

@@ -35,6 +35,8 @@ class JaasProvider:
     """One AppID's rooms."""
 
     features = JAAS.features
+    cannot = JAAS.calls_missing
+    hall_size = JAAS.hall_size
 
     def __init__(
         self,

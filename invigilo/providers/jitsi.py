@@ -79,6 +79,8 @@ class JitsiProvider:
     """One service definition's rooms."""
 
     features = JITSI.features
+    cannot = JITSI.calls_missing
+    hall_size = JITSI.hall_size
 
     def __init__(
         self,

@@ -78,7 +78,10 @@ class NoProvider:
     """Stands where a definition is missing or cannot be opened: every call says so, and no other exam suffers."""
 
     def __init__(self, service: Service, message: str = "") -> None:
-        self.features: frozenset[Feature] = DESCRIPTIONS[service.value].features
+        description = DESCRIPTIONS[service.value]
+        self.features: frozenset[Feature] = description.features
+        self.cannot: Mapping[Feature, str] = description.calls_missing
+        self.hall_size: int | None = description.hall_size
         self.message = message or (
             "No meeting service is chosen for this exam. An administrator should choose one in its settings."
         )

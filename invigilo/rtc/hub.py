@@ -11,6 +11,7 @@ candidates its proctors watch (a lease: a dead node's watches end by themselves)
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from collections import defaultdict
@@ -87,6 +88,8 @@ class ProctorSocket:
     """Candidates whose page was asked to offer."""
     stills_of: set[int] | None = field(default_factory=set[int])
     """Connections whose stills are wanted; None is all of the exam."""
+    holding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """What it lets rooms perceive is written down one wish after the other."""
     in_meeting: int | None = None
     """The room whose meeting at a service this page is in."""
 

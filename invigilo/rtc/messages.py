@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 ShortText = Annotated[str, Meta(max_length=64)]
 Sdp = Annotated[str, Meta(max_length=64_000)]
 ConnectionId = Annotated[int, Meta(ge=1, lt=2**31)]
-RoomNumber = Annotated[int, Meta(ge=1, lt=2**31)]
+RoomId = Annotated[int, Meta(ge=1, lt=2**31)]
 DeviceCheck = Literal[
     "pending", "ok", "denied_by_settings", "denied_by_system", "no_device", "in_use", "failed"
 ]
@@ -128,7 +128,16 @@ class Stills(_Message, tag="stills"):
 class EnterRoom(_Message, tag="enter"):
     """A proctor's page asks for its way into the meeting of a room."""
 
-    room: RoomNumber
+    room: RoomId
+
+
+class HoldRoom(_Message, tag="hold"):
+    """A proctor's page lets a room perceive it, and says so again every few seconds; all false ends it."""
+
+    room: RoomId
+    audio: bool = False
+    video: bool = False
+    chat: bool = False
 
 
 class Participant(Struct, forbid_unknown_fields=True):
@@ -140,14 +149,14 @@ class Participant(Struct, forbid_unknown_fields=True):
 class Seen(_Message, tag="seen"):
     """Whom a proctor's page finds in the meeting; null when it has left it."""
 
-    room: RoomNumber
+    room: RoomId
     participants: Annotated[list[Participant], Meta(max_length=600)] | None
 
 
 FromCandidate = (
     Hello | SelfCheck | Media | CandidateSignal | PeerState | Confirm | Enter | MeetingState | Ping
 )
-FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | EnterRoom | Seen | Ping
+FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | EnterRoom | HoldRoom | Seen | Ping
 
 candidate_decoder: msgspec.json.Decoder[FromCandidate] = msgspec.json.Decoder(FromCandidate)
 proctor_decoder: msgspec.json.Decoder[FromProctor] = msgspec.json.Decoder(FromProctor)

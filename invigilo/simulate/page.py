@@ -264,7 +264,9 @@ class CandidatePage:
         room = place.get("room")
         is_open = bool(place.get("meeting")) and room is not None and room.get("state") == "open"
         stay = Stay(
-            room.get("id") if is_open else None, bool(place["receive_audio"]), bool(place["receive_video"])
+            room.get("id") if room is not None and is_open else None,
+            bool(place["receive_audio"]),
+            bool(place["receive_video"]),
         )
         if not is_open:
             await self._leave_meeting()

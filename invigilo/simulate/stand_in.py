@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from invigilo.errors import NotAllowed, ProviderCredentials, ProviderRefused, ProviderUnavailable
 from invigilo.providers.base import (
+    CALLS,
     Feature,
     Guest,
     Headers,
@@ -33,7 +35,9 @@ class StandInService:
 
     server_url: str = "https://meet.example.org/seb"
     mood: Mood = Mood.WELL
-    features: frozenset[Feature] = frozenset({Feature.NATIVE_JOIN})
+    features: frozenset[Feature] = frozenset({Feature.NATIVE_JOIN, *CALLS})
+    cannot: Mapping[Feature, str] = field(default_factory=dict[Feature, str])
+    hall_size: int | None = None
     rooms: dict[str, RoomSpec] = field(default_factory=dict[str, RoomSpec])
     calls: list[str] = field(default_factory=list[str])
 

@@ -437,6 +437,8 @@ instructions = Table(
     Column("attributes_encrypted", Text, nullable=False),
     Column("created_at", Ms, nullable=False),
     Column("not_before", Ms, nullable=False),
+    # The desired place this is a step towards: once it is confirmed, the client acts on that revision.
+    Column("revision", Integer),
     Column("sent_at", Ms),
     Column("done_at", Ms),
     Column("outcome", String(16)),
@@ -447,6 +449,8 @@ instructions = Table(
         postgresql_where=text("done_at IS NULL"),
     ),
 )
+
+_IS_TOWN_HALL = "kind = 'town_hall' AND state IN ('opening', 'open', 'failed')"
 
 rooms = Table(
     "rooms",
@@ -462,7 +466,18 @@ rooms = Table(
     Column("retry_at", Ms),
     Column("created_at", Ms, nullable=False),
     Column("closed_at", Ms),
+    # Who opened a call, and as who that is shown.
+    Column("opened_by", Id),
+    Column("opened_by_name", String(255)),
     UniqueConstraint("exam_id", "kind", "number", name="uq_rooms_exam_kind_number"),
+    # An exam has one town hall at a time; one that is only still being closed at its service is none any more.
+    Index(
+        "uq_rooms_town_hall",
+        "exam_id",
+        unique=True,
+        sqlite_where=text(_IS_TOWN_HALL),
+        postgresql_where=text(_IS_TOWN_HALL),
+    ),
 )
 
 room_members = Table(
@@ -498,9 +513,76 @@ desired_places = Table(
     Column("receive_audio", Boolean, nullable=False, server_default=text("false")),
     Column("receive_video", Boolean, nullable=False, server_default=text("false")),
     Column("chat", Boolean, nullable=False, server_default=text("false")),
+    # Its call has more people than the service bears: this one is neither heard nor hears.
+    Column("is_beyond", Boolean, nullable=False, server_default=text("false")),
     Column("revision", Integer, nullable=False),
+    # The revision by which the room became this one; later ones changed only what is perceived there.
+    Column("room_revision", Integer, nullable=False, server_default="0"),
     Column("confirmed_revision", Integer, nullable=False, server_default="0"),
     Column("changed_at", Ms, nullable=False),
+)
+
+# Who is called into a break-out room. The home in a collecting room stays theirs meanwhile.
+call_members = Table(
+    "call_members",
+    metadata,
+    _id(),
+    _ref("room_id", "rooms.id"),
+    _ref("connection_id", "client_connections.id"),
+    Column("since", Ms, nullable=False),
+    Column("until", Ms),
+    Index(
+        "uq_call_members_now",
+        "connection_id",
+        unique=True,
+        sqlite_where=text("until IS NULL"),
+        postgresql_where=text("until IS NULL"),
+    ),
+    Index("ix_call_members_room_id", "room_id"),
+)
+
+# A proctor's page lets a room perceive it. It says so again every few seconds, or the hold ends (`expires_at`).
+room_holds = Table(
+    "room_holds",
+    metadata,
+    Column("room_id", Id, ForeignKey("rooms.id", ondelete="CASCADE"), primary_key=True),
+    Column("holder", String(64), primary_key=True),
+    Column("user_id", Id, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("audio", Boolean, nullable=False),
+    Column("video", Boolean, nullable=False),
+    Column("chat", Boolean, nullable=False),
+    Column("since", Ms, nullable=False),
+    Column("expires_at", Ms, nullable=False),
+    Index("ix_room_holds_expires_at", "expires_at"),
+)
+
+# What proctors write to candidates, and candidates to the proctors of their exam.
+messages = Table(
+    "messages",
+    metadata,
+    _id(),
+    _ref("exam_id", "exams.id"),
+    Column("at", Ms, nullable=False),
+    # Who wrote it: a person of ours, or (`from_connection_id`) a candidate.
+    Column("user_id", Id),
+    Column("actor", String(255), nullable=False),
+    _ref("from_connection_id", "client_connections.id", nullable=True),
+    # `connections`, `room`, `everybody`; `proctors` from a candidate.
+    Column("scope", String(16), nullable=False),
+    Column("room_id", Id),
+    Column("text", Text, nullable=False),
+    Index("ix_messages_exam_id", "exam_id", "id"),
+)
+
+message_deliveries = Table(
+    "message_deliveries",
+    metadata,
+    Column("message_id", Id, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("connection_id", Id, ForeignKey("client_connections.id", ondelete="CASCADE"), primary_key=True),
+    Column("delivered_at", Ms),
+    Column("read_at", Ms),
+    Index("ix_message_deliveries_connection_id", "connection_id", "message_id"),
 )
 
 activity = Table(

@@ -25,6 +25,7 @@ from invigilo.exams.service import Exams
 from invigilo.exams.templates import Templates
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
+from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms
@@ -58,6 +59,7 @@ class Site:
     rosters: Rosters
     connections: Connections
     rooms: Rooms
+    calls: Calls
     meetings: Meetings
     directory: Directory
     writer: Writer

@@ -25,6 +25,7 @@ from invigilo import __version__
 from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
 from invigilo.web import hooks
 from invigilo.web.api import activity as api_activity
+from invigilo.web.api import calls as api_calls
 from invigilo.web.api import configurations as api_configurations
 from invigilo.web.api import connections as api_connections
 from invigilo.web.api import exam_templates as api_exam_templates
@@ -40,6 +41,7 @@ from invigilo.web.api.description import Description
 from invigilo.web.pages import (
     account,
     activity,
+    calls,
     candidate,
     configuration_files,
     configuration_history,
@@ -66,6 +68,7 @@ FORM_LIMIT = 64 * 1024
 
 API_HANDLERS = [
     *api_activity.handlers,
+    *api_calls.handlers,
     *api_configurations.handlers,
     *api_connections.handlers,
     *api_exam_templates.handlers,
@@ -95,6 +98,7 @@ def build_site(site: Site, *, lifespan: Callable[[Any], AbstractAsyncContextMana
         route_handlers=[
             *account.handlers,
             *activity.handlers,
+            *calls.handlers,
             *candidate.handlers,
             *configuration_files.handlers,
             *configuration_history.handlers,

@@ -28,7 +28,9 @@ from invigilo.monitoring.live import LiveConnection
 from invigilo.monitoring.meeting import PageState
 from invigilo.monitoring.service import Connections
 from invigilo.monitoring.wall import name_of
+from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.meetings import Entry, Found, Meetings
+from invigilo.proctoring.model import Perception, RoomKind, subject_of
 from invigilo.proctoring.service import Rooms
 from invigilo.rtc import limits, messages
 from invigilo.rtc.hub import CandidateSocket, Hub, ProctorSocket
@@ -63,6 +65,7 @@ class Sockets:
         hub: Hub,
         connections: Connections,
         rooms: Rooms,
+        calls: Calls,
         meetings: Meetings,
         directory: Directory,
         stream: Stream,
@@ -73,6 +76,7 @@ class Sockets:
         self._hub = hub
         self._connections = connections
         self._rooms = rooms
+        self._calls = calls
         self._meetings = meetings
         self._directory = directory
         self._stream = stream
@@ -182,7 +186,7 @@ class Sockets:
             "ice_servers": self._ice.for_peer(f"c{live.id}", now_ms=self._clock.now_ms()),
             "watchers": len(self._hub.watchers_of(live.id))
             if self._exam_at_service(live) is None
-            else live.meeting.watchers(self._clock.now_ms()),
+            else live.meeting.watchers(live.room_id, self._clock.now_ms()),
             **self._place_message(live),
         }
 
@@ -281,7 +285,7 @@ class Sockets:
         """In a service's meeting nothing passes through us, so who looks is known from the proctors' pages there."""
         if self._exam_at_service(live) is None:
             return
-        count = live.meeting.watchers(self._clock.now_ms())
+        count = live.meeting.watchers(live.room_id, self._clock.now_ms())
         if count != mine.told_watchers:
             mine.told_watchers = count
             mine.outbox.put({"t": "watchers", "count": count})
@@ -430,6 +434,8 @@ class Sockets:
                 exam = self._directory.exam(mine.exam_id)
                 enter = partial(self._meetings.entry_of_proctor, exam, room, account)
                 return self._answer_entry(mine.outbox, enter, entries)
+            case messages.HoldRoom():
+                self._spawn(self._hold(mine, account, message))
             case messages.Seen():
                 self._take_seen(mine, message)
             case _:
@@ -444,6 +450,27 @@ class Sockets:
                 continue
             live.page.last_frames_at = now
             self._connections.live.heard(live, "frames")
+
+    async def _hold(self, mine: ProctorSocket, account: Account, message: messages.HoldRoom) -> None:
+        """One after the other for each page: an answer says what counts now."""
+        async with mine.holding:
+            wish = Perception(message.audio, message.video, message.chat)
+            try:
+                exam = self._directory.exam(mine.exam_id)
+                held = await self._calls.hold(exam, message.room, mine.peer, wish, by=account)
+            except (NotFound, Refused) as refusal:
+                code = refusal.code if isinstance(refusal, Refused) else "no_such_room"
+                mine.outbox.put({**_error(code, refusal.message), "room": message.room})
+                return
+            mine.outbox.put(
+                {
+                    "t": "held",
+                    "room": message.room,
+                    "audio": held.audio,
+                    "video": held.video,
+                    "chat": held.chat,
+                }
+            )
 
     def _take_seen(self, mine: ProctorSocket, message: messages.Seen) -> None:
         mine.in_meeting = None if message.participants is None else message.room
@@ -468,10 +495,12 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
     """Where a client should be and what it may perceive."""
     room = (
         None
-        if live.room_number is None
+        if live.room_number is None or live.room_kind is None
         else {
+            "id": live.room_id,
+            "kind": live.room_kind,
             "number": live.room_number,
-            "subject": f"Room {live.room_number}",
+            "subject": subject_of(RoomKind(live.room_kind), live.room_number),
             "state": live.room_state,
         }
     )
@@ -482,11 +511,12 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
         "receive_audio": audio,
         "receive_video": video,
         "chat": chat,
+        "beyond": live.is_beyond,
     }
 
 
 def _place_of(live: LiveConnection) -> tuple[Any, ...]:
-    return live.revision, live.room_number, live.room_state, live.receive
+    return live.revision, live.room_id, live.room_state, live.receive, live.is_beyond
 
 
 def meeting_message(entry: Entry) -> dict[str, Any]:

@@ -102,7 +102,14 @@ class Stream:
             "state": exam.state_at(self._clock.now()).value,
             "service": exam.proctoring.service.value,
             "room_size": exam.proctoring.collecting_room_size,
+            "features": sorted(exam.proctoring.features),
+            **self._calls_view(exam),
         }
+
+    def _calls_view(self, exam: Exam) -> dict[str, Any]:
+        """What the meeting service has of what a proctor may do beyond watching, and why not the rest."""
+        able = self._rooms.ability(exam)
+        return {"can": able.can, "cannot": able.cannot, "hall": self._rooms.hall(exam)}
 
     def judged(self, exam: Exam, live: LiveConnection) -> wall.Row:
         """One row, judged now."""
@@ -201,20 +208,25 @@ class Stream:
     def _room_list(self, exam: Exam, state: _ExamState) -> list[dict[str, Any]]:
         members: dict[int, list[wall.Row]] = {}
         for row in state.rows.values():
-            if row["room"] is not None and row["state"] not in {"closed", "disabled"}:
-                members.setdefault(row["room"], []).append(row)
-        return [_room(view, members.get(view.number, [])) for view in self._rooms.of_exam(exam)]
+            if row["room_id"] is None or row["state"] in {"closed", "disabled"}:
+                continue
+            members.setdefault(row["room_id"], []).append(row)
+            if row["called"] is not None:
+                members.setdefault(row["called"]["room"], []).append(row)
+        return [_room(view, members.get(view.id, [])) for view in self._rooms.of_exam(exam)]
 
     def _changed_rooms(self, exam: Exam, state: _ExamState) -> tuple[list[dict[str, Any]], list[int]]:
         rooms = self._room_list(exam, state)
-        before = {room["number"]: room for room in state.rooms}
+        before = {room["id"]: room for room in state.rooms}
         state.rooms = rooms
-        changed = [room for room in rooms if before.get(room["number"]) != room]
-        return changed, sorted(before.keys() - {room["number"] for room in rooms})
+        changed = [room for room in rooms if before.get(room["id"]) != room]
+        return changed, sorted(before.keys() - {room["id"] for room in rooms})
 
 
 def _room(view: RoomView, rows: list[wall.Row]) -> dict[str, Any]:
+    """`members` belong here, be it at home or in the call; `present` are here now, so not those called elsewhere."""
     return {
+        "id": view.id,
         "number": view.number,
         "subject": view.subject,
         "kind": view.kind,
@@ -222,7 +234,24 @@ def _room(view: RoomView, rows: list[wall.Row]) -> dict[str, Any]:
         "reason": view.reason,
         "size": view.size,
         "members": len(rows),
-        "present": sum(row["joined"] == "ok" for row in rows),
+        "present": sum(row["joined"] == "ok" and _is_here(row, view.id) for row in rows),
         "problems": sum(row["severity"] == "problem" for row in rows),
         "hands": sum(any(n["kind"] == "raisehand" for n in row["notifications"]) for row in rows),
+        "opened_by": view.opened_by,
+        "holds": [
+            {
+                "by": hold.actor,
+                "peer": hold.holder,
+                "audio": hold.perceived.audio,
+                "video": hold.perceived.video,
+                "chat": hold.perceived.chat,
+                "since": hold.since,
+            }
+            for hold in view.holds
+        ],
+        "connections": list(view.connections),
     }
+
+
+def _is_here(row: wall.Row, room_id: int) -> bool:
+    return (row["room_id"] if row["called"] is None else row["called"]["room"]) == room_id

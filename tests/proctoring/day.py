@@ -169,6 +169,7 @@ class Day:
             live=world.live,
             connections=world.connections,
             rooms=world.rooms,
+            calls=world.calls,
             hub=None,
             stream=None,
             clock=world.clock,

@@ -106,9 +106,9 @@ def shown(day: Day) -> dict[str, Any]:
 
 def check_shown(day: Day) -> None:
     page = shown(day)
-    listed = Counter(row["room"] for row in page["rows"] if row["state"] not in {"closed", "disabled"})
+    listed = Counter(row["room_id"] for row in page["rows"] if row["state"] not in {"closed", "disabled"})
     for room in page["rooms"]:
-        assert room["members"] == listed[room["number"]]
+        assert room["members"] == listed[room["id"]]
 
 
 @pytest.mark.timeout(400)

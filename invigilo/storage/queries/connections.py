@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, case, insert, or_, select, text, update
+from sqlalchemy import Row, Select, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.monitoring.model import (
@@ -24,6 +24,7 @@ from invigilo.storage.tables import (
     desired_places,
     instructions,
     notifications,
+    room_members,
     rooms,
 )
 
@@ -62,21 +63,32 @@ class ConnectionRow:
     room_number: int | None = None
     room_state: str | None = None
     room_reason: str | None = None
+    room_kind: str | None = None
+    home_id: int | None = None
+    """The collecting room where it has its place, wherever it is called meanwhile."""
+    home_number: int | None = None
     revision: int = 0
+    room_revision: int = 0
+    """The revision by which the room became this one."""
     confirmed_revision: int = 0
     placed_at: int | None = None
     receive: tuple[bool, bool, bool] = (False, False, False)
     """What the candidate may perceive: audio, video, chat."""
+    is_beyond: bool = False
+    """Its call has more people than the service bears."""
 
 
 def _with_place() -> Select[Any]:
-    place, room = desired_places, rooms
+    place, room, home = desired_places, rooms, rooms.alias("home")
+    at_home = and_(room_members.c.connection_id == client_connections.c.id, room_members.c.until.is_(None))
     return (
         select(
             client_connections,
             place.c.room_id,
             place.c.revision,
+            place.c.room_revision,
             place.c.confirmed_revision,
+            place.c.is_beyond,
             place.c.receive_audio,
             place.c.receive_video,
             place.c.chat,
@@ -84,9 +96,14 @@ def _with_place() -> Select[Any]:
             room.c.number.label("room_number"),
             room.c.state.label("room_state"),
             room.c.reason.label("room_reason"),
+            room.c.kind.label("room_kind"),
+            home.c.id.label("home_id"),
+            home.c.number.label("home_number"),
         )
         .outerjoin(place, place.c.connection_id == client_connections.c.id)
         .outerjoin(room, room.c.id == place.c.room_id)
+        .outerjoin(room_members, at_home)
+        .outerjoin(home, home.c.id == room_members.c.room_id)
     )
 
 
@@ -120,10 +137,15 @@ def _row(row: Row[Any]) -> ConnectionRow:
         room_number=row.room_number,
         room_state=row.room_state,
         room_reason=row.room_reason,
+        room_kind=row.room_kind,
+        home_id=row.home_id,
+        home_number=row.home_number,
         revision=row.revision or 0,
+        room_revision=row.room_revision or 0,
         confirmed_revision=row.confirmed_revision or 0,
         placed_at=row.placed_at,
         receive=(bool(row.receive_audio), bool(row.receive_video), bool(row.chat)),
+        is_beyond=bool(row.is_beyond),
     )
 
 
@@ -304,29 +326,13 @@ class StoredInstruction:
     created_at: int
     not_before: int
     sent_at: int | None
+    revision: int | None
 
 
-async def add_instruction(
-    db: AsyncConnection,
-    *,
-    connection_id: int,
-    type_: InstructionType,
-    attributes: str,
-    created_at: int,
-    not_before: int,
-) -> int:
-    result = await db.execute(
-        insert(instructions)
-        .values(
-            connection_id=connection_id,
-            type=type_.value,
-            attributes_encrypted=attributes,
-            created_at=created_at,
-            not_before=not_before,
-        )
-        .returning(instructions.c.id)
-    )
-    return int(result.scalar_one())
+async def add_instructions(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """In this order: the ids count up with it."""
+    if rows:
+        await db.execute(insert(instructions), rows)
 
 
 async def open_instructions(
@@ -348,6 +354,7 @@ async def open_instructions(
             row.created_at,
             row.not_before,
             row.sent_at,
+            row.revision,
         )
         for row in await db.execute(query)
     ]
@@ -383,15 +390,20 @@ async def finish_instructions(db: AsyncConnection, ids: Sequence[int], *, now: i
 
 
 async def supersede_instructions(
-    db: AsyncConnection, connection_id: int, type_: InstructionType, *, now: int
+    db: AsyncConnection, connection_ids: Sequence[int], types: Iterable[InstructionType], *, now: int
 ) -> None:
-    """A newer wish of this type is about to be stored: the older ones are no longer sent."""
+    """A newer wish is about to be stored: the older ones of these types are no longer sent."""
     table = instructions
-    await db.execute(
-        update(table)
-        .where(table.c.connection_id == connection_id, table.c.type == type_.value, table.c.done_at.is_(None))
-        .values(done_at=now, outcome="superseded")
-    )
+    for at in range(0, len(connection_ids), 500):
+        await db.execute(
+            update(table)
+            .where(
+                table.c.connection_id.in_(connection_ids[at : at + 500]),
+                table.c.type.in_([one.value for one in types]),
+                table.c.done_at.is_(None),
+            )
+            .values(done_at=now, outcome="superseded")
+        )
 
 
 async def hurry_instructions(db: AsyncConnection, connection_id: int, *, now: int, by: int) -> int:
@@ -407,14 +419,22 @@ async def hurry_instructions(db: AsyncConnection, connection_id: int, *, now: in
 
 
 async def confirm_places(db: AsyncConnection, instruction_ids: Sequence[int]) -> None:
-    """A confirmed join is a confirmed place: a newer wish would have superseded the join it confirms."""
-    joined = select(instructions.c.connection_id).where(
-        instructions.c.id.in_(instruction_ids), instructions.c.type == InstructionType.PROCTORING.value
+    """A confirmed step is a confirmed place, of the revision it led to; an older one changes nothing."""
+    confirmed = (
+        select(func.max(instructions.c.revision))
+        .where(
+            instructions.c.id.in_(instruction_ids),
+            instructions.c.connection_id == desired_places.c.connection_id,
+        )
+        .scalar_subquery()
+    )
+    stepped = select(instructions.c.connection_id).where(
+        instructions.c.id.in_(instruction_ids), instructions.c.revision.is_not(None)
     )
     await db.execute(
         update(desired_places)
-        .where(desired_places.c.connection_id.in_(joined))
-        .values(confirmed_revision=desired_places.c.revision)
+        .where(desired_places.c.connection_id.in_(stepped), desired_places.c.confirmed_revision < confirmed)
+        .values(confirmed_revision=confirmed)
     )
 
 

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.monitoring.model import Device
-from invigilo.proctoring.model import DesiredPlace, Room, RoomKind, RoomState
-from invigilo.storage.tables import client_connections, desired_places, exams, room_members, rooms
+from invigilo.proctoring.model import Room, RoomKind, RoomState
+from invigilo.storage.tables import (
+    call_members,
+    client_connections,
+    desired_places,
+    exams,
+    room_members,
+    rooms,
+)
 
 
 async def lock_exam(db: AsyncConnection, exam_id: int) -> int | None:
@@ -27,13 +34,14 @@ async def lock_exam(db: AsyncConnection, exam_id: int) -> int | None:
 
 
 async def of_exam(db: AsyncConnection, exam_id: int) -> list[Room]:
-    """Every room of the exam, closed ones too, with its live members counted from rows."""
-    counted = (
-        select(room_members.c.room_id, func.count().label("members"))
-        .where(room_members.c.until.is_(None))
-        .group_by(room_members.c.room_id)
-        .subquery()
-    )
+    """Every room of the exam, closed ones too, with its live members counted from rows.
+
+    A town hall has none of its own: whoever has a home in the exam belongs there, unless called aside.
+    """
+    both = union_all(
+        *(select(t.c.room_id).where(t.c.until.is_(None)) for t in (room_members, call_members))
+    ).subquery()
+    counted = select(both.c.room_id, func.count().label("members")).group_by(both.c.room_id).subquery()
     query = (
         select(rooms, func.coalesce(counted.c.members, 0).label("members"))
         .outerjoin(counted, counted.c.room_id == rooms.c.id)
@@ -53,11 +61,21 @@ def _room(row: Row[Any]) -> Room:
         state=RoomState(row.state),
         reason=row.reason,
         member_count=row.members,
+        opened_by=row.opened_by_name,
     )
 
 
 async def add(
-    db: AsyncConnection, *, exam_id: int, kind: RoomKind, number: int, name: str, created_at: int
+    db: AsyncConnection,
+    *,
+    exam_id: int,
+    kind: RoomKind,
+    number: int,
+    name: str,
+    created_at: int,
+    state: RoomState = RoomState.OPENING,
+    opened_by: int | None = None,
+    opened_by_name: str | None = None,
 ) -> int:
     result = await db.execute(
         insert(rooms)
@@ -66,8 +84,10 @@ async def add(
             kind=kind.value,
             number=number,
             name=name,
-            state=RoomState.OPENING.value,
+            state=state.value,
             created_at=created_at,
+            opened_by=opened_by,
+            opened_by_name=opened_by_name,
         )
         .returning(rooms.c.id)
     )
@@ -150,56 +170,18 @@ async def join(db: AsyncConnection, *, room_id: int, connection_id: int, since: 
 
 async def leave(db: AsyncConnection, connection_ids: Sequence[int], *, until: int) -> int:
     """End the memberships; returns how many there were."""
-    result = await db.execute(
-        update(room_members)
-        .where(room_members.c.connection_id.in_(connection_ids), room_members.c.until.is_(None))
-        .values(until=until)
-    )
-    return result.rowcount
-
-
-async def place_of(db: AsyncConnection, connection_id: int) -> DesiredPlace | None:
-    row = (
-        await db.execute(select(desired_places).where(desired_places.c.connection_id == connection_id))
-    ).one_or_none()
-    if row is None:
-        return None
-    return DesiredPlace(
-        connection_id=row.connection_id,
-        room_id=row.room_id,
-        receive_audio=row.receive_audio,
-        receive_video=row.receive_video,
-        chat=row.chat,
-        revision=row.revision,
-        confirmed_revision=row.confirmed_revision,
-    )
-
-
-async def wish(db: AsyncConnection, connection_id: int, room_id: int | None, *, changed_at: int) -> int:
-    """Write where the client should be; returns the new revision."""
-    now = await place_of(db, connection_id)
-    if now is None:
-        await db.execute(
-            insert(desired_places).values(
-                connection_id=connection_id, room_id=room_id, revision=1, changed_at=changed_at
+    count = 0
+    for at in range(0, len(connection_ids), 500):  # SQLite limits the number of parameters
+        result = await db.execute(
+            update(room_members)
+            .where(
+                room_members.c.connection_id.in_(connection_ids[at : at + 500]),
+                room_members.c.until.is_(None),
             )
+            .values(until=until)
         )
-        return 1
-    if now.room_id == room_id:
-        return now.revision
-    await db.execute(
-        update(desired_places)
-        .where(desired_places.c.connection_id == connection_id)
-        .values(
-            room_id=room_id,
-            receive_audio=False,
-            receive_video=False,
-            chat=False,
-            revision=now.revision + 1,
-            changed_at=changed_at,
-        )
-    )
-    return now.revision + 1
+        count += result.rowcount
+    return count
 
 
 async def confirm(db: AsyncConnection, connection_id: int, revision: int) -> bool:

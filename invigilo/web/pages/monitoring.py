@@ -21,6 +21,7 @@ from invigilo.monitoring.live import LiveConnection
 from invigilo.monitoring.model import EventType, InstructionType
 from invigilo.monitoring.service import WhenGone
 from invigilo.monitoring.wall import name_of
+from invigilo.proctoring.service import RoomView
 from invigilo.storage.queries import connections as connection_queries
 from invigilo.storage.queries.connections import ConnectionRow
 from invigilo.storage.work import Work
@@ -76,15 +77,23 @@ def _card(site: Site, account: Account, exam: Exam) -> ExamCard:
     )
 
 
-def _monitoring_page(
+_ROOM_TITLES = {
+    "collecting": "proctor.room.number",
+    "town_hall": "proctor.room.town_hall",
+    "break_out": "proctor.room.break_out",
+}
+
+
+def monitoring_page(
     request: AnyRequest,
     site: Site,
     account: Account,
     exam: Exam,
     *,
     view: str,
-    room_number: int | None = None,
+    room: RoomView | None = None,
 ) -> MonitoringPage:
+    """What the live pages of an exam begin with; `room` is the one whose window it is."""
     frame = frame_of(request, site, account)
     return MonitoringPage(
         frame=frame,
@@ -94,11 +103,14 @@ def _monitoring_page(
         starts_at=to_ms(exam.starts_at),
         ends_at=to_ms(exam.ends_at),
         may_watch=Right.PROCTOR in rights_on(account, exam),
-        room_number=room_number,
+        room_number=None if room is None else room.number,
+        room_title=_ROOM_TITLES[room.kind if room is not None else "collecting"],
         data={
             "view": view,
             "examId": exam.id,
-            "roomNumber": room_number,
+            "roomId": None if room is None else room.id,
+            "roomNumber": None if room is None else room.number,
+            "roomKind": None if room is None else room.kind,
             "socket": f"/monitoring/{exam.id}/socket",
             "base": f"/monitoring/{exam.id}",
             "language": frame.language,
@@ -112,7 +124,7 @@ async def monitoring(
     request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int]
 ) -> Response[Any]:
     exam = _exam(site, account, exam_id, Right.PROCTOR)
-    page = _monitoring_page(request, site, account, exam, view="monitoring")
+    page = monitoring_page(request, site, account, exam, view="monitoring")
     return site.renderer.respond(request, "monitoring.html", page, language=page.frame.language)
 
 
@@ -122,10 +134,12 @@ async def room(
 ) -> Response[Any]:
     """A room's window. Opening it is a deed worth keeping: somebody watches people."""
     exam = _exam(site, account, exam_id, Right.PROCTOR)
-    if not any(view.number == number for view in site.rooms.of_exam(exam)):
+    views = site.rooms.of_exam(exam)
+    found = next((one for one in views if one.number == number and not one.is_call), None)
+    if found is None:
         raise NotFound(f"There is no room {number} in this exam yet. Rooms appear as candidates arrive.")
-    await _record(site, account, exam, "room_entered", detail={"room": number})
-    page = _monitoring_page(request, site, account, exam, view="room", room_number=number)
+    await record_sight(site, account, exam, "room_entered", detail={"room": number})
+    page = monitoring_page(request, site, account, exam, view="room", room=found)
     meeting = site.meetings.page_of(exam)
     if meeting is None:
         return site.renderer.respond(request, "room.html", page, language=page.frame.language)
@@ -140,12 +154,12 @@ async def overview(
     request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int]
 ) -> Response[Any]:
     exam = _exam(site, account, exam_id, Right.PROCTOR)
-    await _record(site, account, exam, "overview_entered")
-    page = _monitoring_page(request, site, account, exam, view="overview")
+    await record_sight(site, account, exam, "overview_entered")
+    page = monitoring_page(request, site, account, exam, view="overview")
     return site.renderer.respond(request, "overview.html", page, language=page.frame.language)
 
 
-async def _record(
+async def record_sight(
     site: Site,
     account: Account,
     exam: Exam,
@@ -185,7 +199,7 @@ async def connection(
     """One candidate's page. It shows the camera, so opening it is on record too."""
     exam = _exam(site, account, exam_id, Right.PROCTOR)
     live = _live(site, exam, connection_id)
-    await _record(site, account, exam, "connection_entered", connection_id=live.id)
+    await record_sight(site, account, exam, "connection_entered", connection_id=live.id)
     frame = frame_of(request, site, account)
     base = f"/monitoring/{exam.id}"
     row = site.stream.judged(exam, live)

@@ -80,6 +80,8 @@ class MonitoringPage:
     data: dict[str, Any] = field(default_factory=dict[str, Any])
     """For the scripts: socket address, texts, room number."""
     room_number: int | None = None
+    room_title: str = "proctor.room.number"
+    """Text of what a room of this kind is called, with its number."""
     meeting_host: str = ""
     """Where the room is a service's meeting: whose."""
 

@@ -37,8 +37,8 @@ export class ProctorCard {
     this.#root.hidden = true;
   }
 
-  #say(room, { receive_audio: audio, receive_video: video, chat }, isCollecting) {
-    const key = this.#key(room, { audio, video, chat }, isCollecting);
+  #say(room, { receive_audio: audio, receive_video: video, chat, beyond }, isCollecting) {
+    const key = beyond ? "beyond" : this.#key(room, { audio, video, chat }, isCollecting);
     const isNews = key !== this.#says;
     const hadSomething = this.#says !== null;
     this.#says = key;
@@ -46,8 +46,8 @@ export class ProctorCard {
     this.#root.dataset.says = key ?? "nothing";
     if (!isNews) return;
     if (key === null) return hadSomething ? this.#announce(t("candidate.proctor.over")) : undefined;
-    const title = t(`candidate.proctor.${key}`, { number: room.number });
-    const words = t(`candidate.proctor.${key}.words`, { number: room.number });
+    const title = t(`candidate.proctor.${key}`, { number: room?.number });
+    const words = t(`candidate.proctor.${key}.words`, { number: room?.number });
     showMark(this.#root.querySelector("[data-proctor-mark]"), "info");
     this.#root.querySelector("[data-proctor-title]").textContent = title;
     this.#root.querySelector("[data-proctor-words]").textContent = words;

@@ -6,7 +6,7 @@ import { Feed } from "./feed.js";
 import { PeopleList } from "./meeting_people.js";
 import { MeetingDevices } from "./meeting_voice.js";
 import { page, say, t } from "./page.js";
-import { placeOf, roomHere, titleOf } from "./places.js";
+import { belongsHere, isCallWindow, placeOf, roomHere, titleOf } from "./places.js";
 import { showTabs } from "./room_list.js";
 import { isGone, sentenceOf } from "./status.js";
 import { Voice } from "./voice.js";
@@ -122,7 +122,7 @@ function heardBy() {
 // --- who should be there, and who is ---
 
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
-const belongs = (row) => !isGone(row) && (page.roomId ? row.called?.room === page.roomId : row.room === page.roomNumber);
+const belongs = (row) => belongsHere(row) && !isGone(row);
 
 function show() {
   const rows = [...feed.rows.values()].filter(belongs).sort((a, b) => collator.compare(a.name, b.name) || a.id - b.id);
@@ -134,7 +134,7 @@ function show() {
 
 /** A call that is over says so, and leaves its meeting. */
 function showHere() {
-  if (!page.roomId || !feed.exam) return;
+  if (!isCallWindow || !feed.exam) return;
   const here = roomHere(feed);
   if (here) say(find("here"), titleOf(here, feed.rows));
   const isOver = !here || here.state === "closed" || here.state === "closing";

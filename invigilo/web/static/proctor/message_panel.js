@@ -93,7 +93,7 @@ export class MessagePanel {
       option("all", t("message.to_all", { n: people.length })),
       ...open.filter((room) => room.id !== here?.id).map((room) => option(`room ${room.id}`, titleOf(room, rows))),
       ...people
-        .filter((row) => !page.roomNumber || !here || placeOf(row) === here.id || row.id === connection)
+        .filter((row) => !here || placeOf(row) === here.id || row.id === connection)
         .sort((a, b) => a.name.localeCompare(b.name, page.language))
         .map((row) => option(`one ${row.id}`, row.name)),
     );

@@ -2,6 +2,7 @@
 
 import { Feed } from "./feed.js";
 import { icon, make, page, say, set, t } from "./page.js";
+import { COLLECTING } from "./places.js";
 import { fill } from "./room_list.js";
 import { hasHand, isGone, sentenceOf } from "./status.js";
 import { clearStill, showStill } from "./stills.js";
@@ -99,7 +100,7 @@ function arrange() {
   }
   for (const [number, one] of sections) {
     one.root.hidden = one.grid.childElementCount === 0;
-    const room = feed.rooms.get(number);
+    const room = [...feed.rooms.values()].find((one) => one.number === number && one.kind === COLLECTING);
     say(one.count, room ? `(${fill(room)})` : "");
   }
   empty.hidden = rows.length > 0 || !feed.exam;

@@ -8,11 +8,13 @@ export const isOver = (room) => room.state === "closed" || room.state === "closi
 /** The id of the room somebody is in now: called into one, or at home. */
 export const placeOf = (row) => row.called?.room ?? row.room_id ?? null;
 
-/** The room this page is the window of; undefined while it is not known. */
-export function roomHere(feed) {
-  if (page.roomId) return feed.rooms.get(page.roomId);
-  return [...feed.rooms.values()].find((room) => room.kind === COLLECTING && room.number === page.roomNumber);
-}
+/** The room this page is the window of; undefined while it is not known, and when it is gone. */
+export const roomHere = (feed) => feed.rooms.get(page.roomId);
+
+export const isCallWindow = page.roomId !== null && page.roomId !== undefined && page.roomKind !== COLLECTING;
+
+/** Whether somebody is shown in this page's window: at home in its room, even while called away, or called into it. */
+export const belongsHere = (row) => (isCallWindow ? row.called?.room : row.room_id) === page.roomId;
 
 export const addressOf = (room) => (room.kind === COLLECTING ? `${page.base}/rooms/${room.number}` : `${page.base}/calls/${room.id}`);
 

@@ -4,7 +4,7 @@
 import { Calls, heardIn } from "./calls.js";
 import { Feed } from "./feed.js";
 import { page, say, t } from "./page.js";
-import { placeOf, roomHere, titleOf } from "./places.js";
+import { belongsHere, isCallWindow, placeOf, roomHere, titleOf } from "./places.js";
 import { showTabs } from "./room_list.js";
 import { isGone, sentenceOf } from "./status.js";
 import { Tile } from "./tile.js";
@@ -32,8 +32,7 @@ const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
 const calls = new Calls(feed, { voice, heardBy: heardIn(feed, watches) });
 
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
-/** A collecting room shows whom it is home to, also while they are called away; a call shows whom it holds now. */
-const belongs = (row) => !isGone(row) && (page.roomId ? row.called?.room === page.roomId : row.room === page.roomNumber);
+const belongs = (row) => belongsHere(row) && !isGone(row);
 
 /** Tiles keep their place: newcomers come last, so nothing jumps under the pointer. */
 function arrange() {
@@ -72,7 +71,7 @@ function showHere() {
     isTalk = true;
     hear([...tiles.values()][0]);
   }
-  if (!page.roomId || !feed.exam) return;
+  if (!isCallWindow || !feed.exam) return;
   if (here) say(document.querySelector("[data-here]"), titleOf(here, feed.rows));
   const isGoneNow = !here || here.state === "closed" || here.state === "closing";
   document.querySelector("[data-call-gone]").hidden = !isGoneNow;

@@ -1,0 +1,53 @@
+"""What the proctors' pages ask for to call candidates and to write to them; and the window of a call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from litestar import Response, delete, get, post
+from litestar.params import FromPath
+
+from invigilo.errors import NotFound
+from invigilo.web.call_wishes import Call, CallWish, body_of, close_call, exam_of, open_call
+from invigilo.web.pages.monitoring import monitoring_page, record_sight
+from invigilo.web.parts import AnyRequest, SignedIn, SiteParts
+
+
+@post("/monitoring/{exam_id:int}/calls")
+async def open_exam_call(
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int]
+) -> Response[Call]:
+    exam_of(site, account, exam_id)  # whoever may not is told so, whatever they sent
+    call, is_new = await open_call(site, account, exam_id, await body_of(request, CallWish))
+    return Response(call, status_code=201 if is_new else 200)
+
+
+@delete("/monitoring/{exam_id:int}/calls/{room_id:int}")
+async def close_exam_call(
+    site: SiteParts, account: SignedIn, exam_id: FromPath[int], room_id: FromPath[int]
+) -> None:
+    await close_call(site, account, exam_id, room_id)
+
+
+@get("/monitoring/{exam_id:int}/calls/{room_id:int}")
+async def call_window(
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int], room_id: FromPath[int]
+) -> Response[Any]:
+    """The window of a call. Opening it is on record: somebody watches people."""
+    exam = exam_of(site, account, exam_id)
+    view = next((one for one in site.rooms.of_exam(exam) if one.id == room_id and one.is_call), None)
+    if view is None:
+        raise NotFound("This call is closed, or there never was one.")
+    await record_sight(site, account, exam, "call_watched", detail={"room": view.subject})
+    page = monitoring_page(request, site, account, exam, view="room", room=view)
+    meeting = site.meetings.page_of(exam)
+    if meeting is None:
+        return site.renderer.respond(request, "room.html", page, language=page.frame.language)
+    page = replace(page, meeting_host=meeting.host, data={**page.data, "meetingOrigin": meeting.origin})
+    return site.renderer.respond(
+        request, "room_meeting.html", page, language=page.frame.language, meeting_origin=meeting.origin
+    )
+
+
+handlers = [open_exam_call, close_exam_call, call_window]
