@@ -45,6 +45,7 @@ from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
+from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.model import Holder, HolderKind
 from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.settings import ProctoringSettingsService
@@ -139,6 +140,15 @@ class App:
             clock=self.clock,
             provider_of=providers or self.registry.provider_of,
         )
+        self.messages = Messages(
+            work=self.work,
+            reading=self.reading,
+            directory=self.directory,
+            rooms=self.rooms,
+            live=self.live,
+            bus=self.bus,
+            clock=self.clock,
+        )
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
         self.connections.when_gone = self.rooms.free
@@ -164,6 +174,7 @@ class App:
             connections=self.connections,
             rooms=self.rooms,
             calls=self.calls,
+            messages_=self.messages,
             meetings=self.meetings,
             directory=self.directory,
             stream=self.stream,
@@ -171,6 +182,8 @@ class App:
             work=self.work,
             clock=self.clock,
         )
+        self.messages.to_candidates = self.sockets.show_to_candidates
+        self.messages.to_proctors = self.sockets.show_to_proctors
         self.live.on_change(self.sockets.on_connection_changed)
         self.accounts = Accounts(
             work=self.work, reading=self.reading, clock=self.clock, session_hours=settings.session_hours
@@ -232,6 +245,7 @@ class App:
             connections=self.connections,
             rooms=self.rooms,
             calls=self.calls,
+            messages=self.messages,
             hub=self.hub,
             stream=self.stream.run,
             clock=self.clock,
@@ -254,6 +268,7 @@ class App:
             connections=self.connections,
             rooms=self.rooms,
             calls=self.calls,
+            messages=self.messages,
             meetings=self.meetings,
             directory=self.directory,
             writer=self.writer,

@@ -18,6 +18,7 @@ from invigilo.exams.directory import REFRESH, TOPIC, Directory
 from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.service import CLOSED_STAYS, Connections
 from invigilo.proctoring.calls import Calls
+from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.service import SWEEP_WAITS, Rooms
 from invigilo.rtc.hub import Hub
 from invigilo.storage.queries import accounts as account_queries
@@ -46,6 +47,7 @@ class Jobs:
     connections: Connections
     rooms: Rooms
     calls: Calls
+    messages: Messages
     hub: Hub
     stream: Callable[[], Awaitable[None]]
     """The live stream's own loop."""
@@ -68,6 +70,7 @@ class Jobs:
             "stream": self.stream,
             "directory": self._follow_directory,
             "rooms": self._follow_rooms,
+            "messages": self.messages.run_once,
             "housekeeping": self._keep_house,
             "signalling": self._renew,
         }

@@ -22,6 +22,7 @@ from invigilo.monitoring.service import Connections
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.meetings import Meetings
+from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.service import Rooms
 from invigilo.providers.registry import provider_of
 from invigilo.secrets_box import SecretBox, digest, new_key
@@ -94,6 +95,15 @@ class World:
             rooms=self.rooms,
             clock=self.clock,
             provider_of=self.provider_of,
+        )
+        self.messages = Messages(
+            work=self.work,
+            reading=self.reading,
+            directory=self.directory,
+            rooms=self.rooms,
+            live=self.live,
+            bus=self.bus,
+            clock=self.clock,
         )
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place

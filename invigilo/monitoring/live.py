@@ -83,6 +83,8 @@ class LiveConnection:
     placed_at: int | None = None
     receive: tuple[bool, bool, bool] = (False, False, False)
     is_beyond: bool = False
+    messages: tuple[int, int, int] | None = None
+    """Messages of proctors sent to it, arrived, read; None until they were counted."""
 
     last_ping: int | None = None
     errors: int = 0

@@ -114,6 +114,7 @@ def row_of(live: LiveConnection, exam: Exam, truth: Truth, conditions: Condition
     """The row; times that tick with every ping are kept apart (`last_ping`, `seb_at`, …) by `without_ticks`."""
     now_ms = conditions.now_ms
     candidate = conditions.roster.get(live.user_session_id or "")
+    sent = live.messages or (0, 0, 0)
     returned = not _state_of(live).is_open and live.user_session_id in conditions.present
     return {
         "id": live.id,
@@ -128,6 +129,8 @@ def row_of(live: LiveConnection, exam: Exam, truth: Truth, conditions: Condition
         "room_id": live.home_id,
         "called": called_of(live),
         "hears": dict(zip(("audio", "video", "chat"), live.receive, strict=True)),
+        "messages": dict(zip(("sent", "delivered", "read"), sent, strict=True)),
+        "unread": sent[0] - sent[2],
         "state": _state_of(live).value,
         "seb_version": live.device.seb_version,
         "os": live.device.os_name,

@@ -132,6 +132,50 @@ class Hold:
     expires_at: int
 
 
+# --- messages ---
+
+
+class MessageScope(StrEnum):
+    """To whom a message was written."""
+
+    CONNECTIONS = "connections"
+    ROOM = "room"
+    EVERYBODY = "everybody"
+    PROCTORS = "proctors"
+    """From a candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A text between proctors and candidates, and how far it got."""
+
+    id: int
+    exam_id: int
+    at: int
+    by: str
+    """Who wrote it, as others read it."""
+    scope: MessageScope
+    text: str
+    room_id: int | None = None
+    from_connection_id: int | None = None
+    recipients: int = 0
+    delivered: int = 0
+    read: int = 0
+    delivered_at: int | None = None
+    """At the one connection that was asked about."""
+    read_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A candidate's page has shown a message, or the candidate has said that it is read."""
+
+    message_id: int
+    connection_id: int
+    at: int
+    is_read: bool
+
+
 # --- settings ---
 
 

@@ -130,7 +130,8 @@ class Places:
                 before = replace(one, place=replace(one.place, perceives=NOTHING, is_beyond=True))
                 await self._guide(w, exam, scene, [_again(one, before)], opened=None)
             else:
-                before = replace(one, place=Place())
+                # What it acts on is not known: where nothing is on, it is told so first; else what is on follows anyway.
+                before = replace(one, place=Place(), is_told=one.is_told and not one.place.perceives)
                 await self._guide(w, exam, scene, [_again(one, before)], opened=None)
 
     async def _scene(self, w: Work, exam_id: int) -> _Scene:

@@ -123,10 +123,11 @@ def native_steps(before: Standing, after: Place, *, is_open: bool, opened: bool)
     makes some clients forget and others remember. Nobody is ever told to leave: the clients that are called in take
     every such instruction for a join (seb-client-api.md §4.6), so a meeting is ended at the service instead.
     """
-    if before.place.room_id == after.room_id and not opened:
+    is_moved = before.place.room_id != after.room_id
+    if not is_moved and not opened:
         return () if before.place == after else (Step.PERCEIVE,)
     steps: list[Step] = []
-    if not opened and (before.place.perceives or before.is_told):
+    if is_moved and (before.place.perceives or before.is_told):
         steps.append(Step.RESET)
     if after.room_id is not None and is_open:
         steps.append(Step.JOIN)

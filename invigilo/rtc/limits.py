@@ -14,9 +14,12 @@ PROCTOR_RATE, PROCTOR_BURST = 400.0, 6_000.0
 STILL_RATE, STILL_BURST = 2.0, 5.0
 ENTRY_RATE, ENTRY_BURST = 0.5, 6.0
 """Tickets for a meeting; a page that fails to enter asks again with growing pauses."""
+SAY_RATE, SAY_BURST = 0.2, 5.0
+"""Messages a candidate writes."""
 PEERS_PER_CANDIDATE = 8
 """Each proctor watching costs the candidate an upload; beyond this a proctor sees stills."""
-WATCHES_PER_PROCTOR = 60
+WATCHES_PER_PROCTOR = 110
+"""A town hall is spoken to by one connection to each of its hundred candidates."""
 SOCKETS_PER_PROCTOR = 20
 """Open pages of one person on one node: windows of rooms, the overview, the monitoring page."""
 OUTBOX_MESSAGES = 4_000

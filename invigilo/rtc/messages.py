@@ -11,6 +11,7 @@ ShortText = Annotated[str, Meta(max_length=64)]
 Sdp = Annotated[str, Meta(max_length=64_000)]
 ConnectionId = Annotated[int, Meta(ge=1, lt=2**31)]
 RoomId = Annotated[int, Meta(ge=1, lt=2**31)]
+MessageId = Annotated[int, Meta(ge=1, lt=2**53)]
 DeviceCheck = Literal[
     "pending", "ok", "denied_by_settings", "denied_by_system", "no_device", "in_use", "failed"
 ]
@@ -68,6 +69,24 @@ class Confirm(_Message, tag="confirm"):
 
 class Enter(_Message, tag="enter"):
     """The candidate's page asks for its way into the meeting."""
+
+
+class MessageDelivered(_Message, tag="message_delivered"):
+    """The candidate's page shows a message."""
+
+    id: MessageId
+
+
+class MessageRead(_Message, tag="message_read"):
+    """The candidate has read it."""
+
+    id: MessageId
+
+
+class Say(_Message, tag="say"):
+    """The candidate writes to the proctors."""
+
+    text: Annotated[str, Meta(max_length=500)]
 
 
 class MeetingState(_Message, tag="meeting"):
@@ -154,7 +173,18 @@ class Seen(_Message, tag="seen"):
 
 
 FromCandidate = (
-    Hello | SelfCheck | Media | CandidateSignal | PeerState | Confirm | Enter | MeetingState | Ping
+    Hello
+    | SelfCheck
+    | Media
+    | CandidateSignal
+    | PeerState
+    | Confirm
+    | Enter
+    | MeetingState
+    | MessageDelivered
+    | MessageRead
+    | Say
+    | Ping
 )
 FromProctor = Watch | Unwatch | ProctorSignal | Restart | Frames | Stills | EnterRoom | HoldRoom | Seen | Ping
 

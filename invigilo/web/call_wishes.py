@@ -12,6 +12,7 @@ from invigilo.accounts.permissions import access_exam
 from invigilo.errors import BadInput
 from invigilo.exams.model import Exam
 from invigilo.proctoring.calls import BREAK_OUT_SIZE
+from invigilo.proctoring.messages import LONGEST
 from invigilo.proctoring.model import Room, RoomKind
 from invigilo.web.parts import AnyRequest, Site
 
@@ -51,6 +52,45 @@ class Call(msgspec.Struct, frozen=True):
     hall: Hall
 
 
+class MessageWish(msgspec.Struct, forbid_unknown_fields=True):
+    """A message as somebody wants it written: to `connections`, to a `room`, or to `everybody`; one of the three."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=LONGEST)]
+    connections: Annotated[list[Id], Meta(max_length=2_000)] | None = None
+    room: Id | None = None
+    everybody: bool = False
+
+
+class SentMessage(msgspec.Struct, frozen=True):
+    """A message on its way."""
+
+    id: int
+    recipients: int
+    unreachable: int
+    """Of these, those whose SEB shows no page of ours now: they see it if one is opened."""
+
+
+class MessageOut(msgspec.Struct, frozen=True):
+    """A message between proctors and candidates, and how far it got."""
+
+    id: int
+    at: int
+    """Milliseconds since the epoch."""
+    by: str
+    text: str
+    scope: str
+    """`connections`, `room`, `everybody`; `proctors` from a candidate."""
+    room: int | None
+    connection: int | None
+    """The candidate's connection that wrote it; null when a proctor did."""
+    recipients: int
+    delivered: int
+    read: int
+    delivered_at: int | None = None
+    """At the connection that was asked about."""
+    read_at: int | None = None
+
+
 def exam_of(site: Site, by: Account, exam_id: int) -> Exam:
     """The exam, for whoever may proctor it."""
     return access_exam(by, site.directory.exams.get(exam_id), Right.PROCTOR)
@@ -79,6 +119,37 @@ def call_of(site: Site, exam: Exam, room: Room) -> Call:
         reason=room.reason,
         hall=Hall(hall["size"], hall["hearers"] or 0),
     )
+
+
+async def send_message(site: Site, by: Account, exam_id: int, wish: MessageWish) -> SentMessage:
+    exam = exam_of(site, by, exam_id)
+    if (wish.connections is not None) + (wish.room is not None) + wish.everybody != 1:
+        raise BadInput("A message goes to connections, to a room, or to everybody.", field="connections")
+    sent = await site.messages.send(exam, wish.text, by=by, connections=wish.connections, room_id=wish.room)
+    return SentMessage(sent.id, sent.recipients, sent.unreachable)
+
+
+async def newest_messages(
+    site: Site, by: Account, exam_id: int, connection_id: int | None
+) -> list[MessageOut]:
+    exam = exam_of(site, by, exam_id)
+    return [
+        MessageOut(
+            id=one.id,
+            at=one.at,
+            by=one.by,
+            text=one.text,
+            scope=one.scope.value,
+            room=one.room_id,
+            connection=one.from_connection_id,
+            recipients=one.recipients,
+            delivered=one.delivered,
+            read=one.read,
+            delivered_at=one.delivered_at,
+            read_at=one.read_at,
+        )
+        for one in await site.messages.newest(exam, connection_id=connection_id)
+    ]
 
 
 async def body_of(request: AnyRequest, kind: type[Any]) -> Any:

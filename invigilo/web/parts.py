@@ -28,6 +28,7 @@ from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.definitions import ServiceDefinitions
 from invigilo.proctoring.meetings import Meetings
+from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.settings import ProctoringSettingsService
 from invigilo.rtc.hub import Hub
@@ -60,6 +61,7 @@ class Site:
     connections: Connections
     rooms: Rooms
     calls: Calls
+    messages: Messages
     meetings: Meetings
     directory: Directory
     writer: Writer

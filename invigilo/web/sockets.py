@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from prometheus_client import Gauge
 from invigilo.accounts.model import Account, Right
 from invigilo.accounts.permissions import access_exam
 from invigilo.clock import Clock, to_ms
-from invigilo.errors import InvigiloError, NotFound, Refused, Unavailable
+from invigilo.errors import BadInput, InvigiloError, NotFound, Refused, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam, Service
 from invigilo.monitoring.live import LiveConnection
@@ -30,7 +30,8 @@ from invigilo.monitoring.service import Connections
 from invigilo.monitoring.wall import name_of
 from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.meetings import Entry, Found, Meetings
-from invigilo.proctoring.model import Perception, RoomKind, subject_of
+from invigilo.proctoring.messages import Messages
+from invigilo.proctoring.model import Message, Perception, RoomKind, subject_of
 from invigilo.proctoring.service import Rooms
 from invigilo.rtc import limits, messages
 from invigilo.rtc.hub import CandidateSocket, Hub, ProctorSocket
@@ -66,6 +67,7 @@ class Sockets:
         connections: Connections,
         rooms: Rooms,
         calls: Calls,
+        messages_: Messages,
         meetings: Meetings,
         directory: Directory,
         stream: Stream,
@@ -77,6 +79,7 @@ class Sockets:
         self._connections = connections
         self._rooms = rooms
         self._calls = calls
+        self._messages = messages_
         self._meetings = meetings
         self._directory = directory
         self._stream = stream
@@ -112,12 +115,14 @@ class Sockets:
         allowance = Allowance(limits.CANDIDATE_RATE, limits.CANDIDATE_BURST)
         stills = Allowance(limits.STILL_RATE, limits.STILL_BURST)
         entries = Allowance(limits.ENTRY_RATE, limits.ENTRY_BURST)
+        sayings = Allowance(limits.SAY_RATE, limits.SAY_BURST)
+        self._spawn(self._show_unread(mine, live))
 
         async def handle(frame: str | bytes) -> bool:
             live.page.heard_at = self._clock.now_ms()
             if isinstance(frame, bytes):
                 return self._still(mine, live, frame, stills)
-            return await self._from_candidate(mine, live, frame, entries)
+            return await self._from_candidate(mine, live, frame, entries, sayings)
 
         with _open.labels("candidate").track_inprogress():
             try:
@@ -209,7 +214,12 @@ class Sockets:
         return True
 
     async def _from_candidate(
-        self, mine: CandidateSocket, live: LiveConnection, frame: str, entries: Allowance
+        self,
+        mine: CandidateSocket,
+        live: LiveConnection,
+        frame: str,
+        entries: Allowance,
+        sayings: Allowance,
     ) -> bool:
         message = _decode(messages.candidate_decoder, frame, mine.outbox)
         page = live.page
@@ -251,12 +261,57 @@ class Sockets:
                     mine.is_entering = True
                     self._spawn(self._let_in(mine, live, entries))
                 return True
+            case messages.MessageDelivered(id=message_id):
+                self._messages.receipt(live, message_id, is_read=False)
+                return True
+            case messages.MessageRead(id=message_id):
+                self._messages.receipt(live, message_id, is_read=True)
+                return True
+            case messages.Say(text=text):
+                if not sayings.take(time.monotonic()):
+                    mine.outbox.put(_error("too_many", "Wait before you write again."))
+                    return False
+                self._spawn(self._say(mine, live, text))
+                return True
             case messages.Hello():
                 return True
             case _:
                 return False
         self._connections.live.heard(live, "page")
         return True
+
+    # --- messages ---
+
+    async def _show_unread(self, mine: CandidateSocket, live: LiveConnection) -> None:
+        for message in await self._messages.unread(live.id):
+            mine.outbox.put(_shown(message))
+
+    async def _say(self, mine: CandidateSocket, live: LiveConnection, text: str) -> None:
+        try:
+            await self._messages.say(live, text)
+        except Refused as refusal:
+            mine.outbox.put(_error(refusal.code, refusal.message))
+        except BadInput as wrong:
+            mine.outbox.put(_error("bad_message", wrong.message))
+
+    def show_to_candidates(self, message: Message, connection_ids: Sequence[int]) -> None:
+        """To those whose page is at this node."""
+        for connection_id in connection_ids:
+            socket = self._hub.candidates.get(connection_id)
+            if socket is not None:
+                socket.outbox.put(_shown(message))
+
+    def show_to_proctors(self, message: Message) -> None:
+        """What a candidate wrote, to every page of a proctor of the exam."""
+        said = {
+            "t": "said",
+            "id": message.id,
+            "connection": message.from_connection_id,
+            "at": message.at,
+            "text": message.text,
+        }
+        for socket in self._hub.proctors_of(message.exam_id):
+            socket.outbox.put(said)
 
     async def _let_in(self, mine: CandidateSocket, live: LiveConnection, entries: Allowance) -> None:
         """When it is this page's turn; its token is made then, and asking again meanwhile changes nothing."""
@@ -517,6 +572,10 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
 
 def _place_of(live: LiveConnection) -> tuple[Any, ...]:
     return live.revision, live.room_id, live.room_state, live.receive, live.is_beyond
+
+
+def _shown(message: Message) -> dict[str, Any]:
+    return {"t": "message", "id": message.id, "at": message.at, "by": message.by, "text": message.text}
 
 
 def meeting_message(entry: Entry) -> dict[str, Any]:

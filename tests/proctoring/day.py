@@ -170,6 +170,7 @@ class Day:
             connections=world.connections,
             rooms=world.rooms,
             calls=world.calls,
+            messages=world.messages,
             hub=None,
             stream=None,
             clock=world.clock,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from invigilo.web.stream import Stream
 from tests.proctoring.day import GRACE, SYSTEMS, Day, open_day
+from tests.proctoring.test_calls import shown_to_proctors
 
 EVENTS = 1000
 MOST_INSIDE = 16
@@ -89,23 +87,8 @@ class Chance:
         return self.day.resize(self.random.choice([None, 1, 2, 3, 4, 5]))
 
 
-def shown(day: Day) -> dict[str, Any]:
-    """What a proctor's page that connects at this moment is told."""
-    world = day.world
-    parts: Any = {
-        "live": world.live,
-        "rooms": world.rooms,
-        "directory": world.directory,
-        "meetings": world.meetings,
-        "clock": world.clock,
-    }
-    stream = Stream(hub=SimpleNamespace(), writer=world.writer, has_turn=False, **parts)
-    world.live._on_change.pop()  # this stream lives for one look only
-    return json.loads(stream.snapshot(world.exam))
-
-
 def check_shown(day: Day) -> None:
-    page = shown(day)
+    page = shown_to_proctors(day.world)
     listed = Counter(row["room_id"] for row in page["rows"] if row["state"] not in {"closed", "disabled"})
     for room in page["rooms"]:
         assert room["members"] == listed[room["id"]]

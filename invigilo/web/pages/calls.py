@@ -11,8 +11,20 @@ from litestar.params import FromPath
 from invigilo.errors import NotFound
 from invigilo.exams.model import Exam
 from invigilo.proctoring.service import RoomView
-from invigilo.web.call_wishes import Call, CallWish, body_of, close_call, exam_of, open_call
-from invigilo.web.pages.monitoring import monitoring_page, record_sight
+from invigilo.web.call_wishes import (
+    Call,
+    CallWish,
+    MessageOut,
+    MessageWish,
+    SentMessage,
+    body_of,
+    close_call,
+    exam_of,
+    newest_messages,
+    open_call,
+    send_message,
+)
+from invigilo.web.pages.monitoring import monitoring_page, record_sight, whole
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts
 
 
@@ -59,4 +71,21 @@ def _call(site: Site, exam: Exam, room_id: int) -> RoomView | None:
     return next((one for one in site.rooms.of_exam(exam) if one.id == room_id and one.is_call), None)
 
 
-handlers = [open_exam_call, close_exam_call, call_window]
+@post("/monitoring/{exam_id:int}/messages")
+async def write_to_candidates(
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int]
+) -> SentMessage:
+    exam_of(site, account, exam_id)
+    return await send_message(site, account, exam_id, await body_of(request, MessageWish))
+
+
+@get("/monitoring/{exam_id:int}/messages")
+async def exam_messages(
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int]
+) -> list[MessageOut]:
+    """The newest of the exam; with `connection`, what went to that one and came from it."""
+    connection = whole(request.query_params.get("connection"), "connection")
+    return await newest_messages(site, account, exam_id, connection)
+
+
+handlers = [open_exam_call, close_exam_call, call_window, write_to_candidates, exam_messages]

@@ -236,12 +236,12 @@ async def events(
     exam = _exam(site, account, exam_id, Right.PROCTOR)
     live = _live(site, exam, connection_id)
     query = request.query_params
-    before = _whole(query.get("before"))
+    before = whole(query.get("before"), "before")
     async with site.reading() as w:
         rows = await connection_queries.events_of(
             w.db,
             live.id,
-            after=_whole(query.get("after")) or 0,
+            after=whole(query.get("after"), "after") or 0,
             before=before,
             types=_types(query.get("types")),
             limit=EVENTS_PER_PAGE + 1,
@@ -262,11 +262,12 @@ def _event(row: connection_queries.EventRow) -> dict[str, Any]:
     }
 
 
-def _whole(text: Any) -> int | None:
+def whole(text: Any, field: str) -> int | None:
+    """A number of the query; None without one. Raises BadInput."""
     if text is None or text == "":
         return None
     if not str(text).isascii() or not str(text).isdigit() or len(str(text)) > 18:
-        raise BadInput("`after` and `before` are event numbers.", field="after")
+        raise BadInput(f"`{field}` is a number.", field=field)
     return int(text)
 
 

@@ -17,10 +17,16 @@ RULES = {
     ("DELETE", f"{PAGES}/calls/{{room_id}}"): PROCTORS,
     ("POST", f"{API}/calls"): PROCTORS,
     ("DELETE", f"{API}/calls/{{room_id}}"): PROCTORS,
+    ("POST", f"{PAGES}/messages"): PROCTORS,
+    ("GET", f"{PAGES}/messages"): PROCTORS,
+    ("POST", f"{API}/messages"): PROCTORS,
+    ("GET", f"{API}/messages"): PROCTORS,
 }
 BODIES: dict[Address, Any] = {
     ("POST", f"{PAGES}/calls"): {"kind": "town_hall"},
     ("POST", f"{API}/calls"): {"kind": "town_hall"},
+    ("POST", f"{PAGES}/messages"): {"text": "Ten minutes left.", "everybody": "true"},
+    ("POST", f"{API}/messages"): {"text": "Ten minutes left.", "everybody": True},
 }
 DEEDS_OF_IDS: dict[Address, int] = {}
 

@@ -4,6 +4,7 @@ import { pageData, t } from "./texts.js";
 import { softTone } from "./tone.js";
 
 const SHOWN = 20;
+const REFUSED_WITHIN = 5000; // ms in which a refusal is about what was written last
 const clock = new Intl.DateTimeFormat(pageData.language, { hour: "2-digit", minute: "2-digit" });
 
 export class Messages {
@@ -14,6 +15,9 @@ export class Messages {
   #announce;
   #known = new Map(); // id → list item
   #hasChat = false;
+  #saidAt = 0;
+  #lastSaid = "";
+  #lastItem = null;
 
   constructor(root, send, announce) {
     this.#root = root;
@@ -55,6 +59,16 @@ export class Messages {
     said.focus();
   }
 
+  /** What was written did not go out. */
+  refused({ code }) {
+    if (!["chat_off", "too_many", "bad_message"].includes(code) || Date.now() - this.#saidAt > REFUSED_WITHIN) return;
+    this.#saidAt = 0;
+    this.#root.querySelector("[data-say-state]").textContent = t(`candidate.say.${code === "chat_off" ? "off" : "wait"}`);
+    if (code !== "chat_off") this.#form.elements.text.value = this.#lastSaid;
+    this.#lastItem?.remove();
+    this.#show();
+  }
+
   chat(isOn) {
     this.#hasChat = isOn;
     this.#form.hidden = !isOn;
@@ -65,7 +79,11 @@ export class Messages {
     const field = this.#form.elements.text;
     const text = field.value.trim();
     if (!text || !this.#send({ t: "say", text })) return;
-    this.#add({ at: Date.now(), by: t("candidate.message.own"), text }).dataset.read = "yes";
+    this.#root.querySelector("[data-say-state]").textContent = "";
+    this.#saidAt = Date.now();
+    this.#lastSaid = text;
+    this.#lastItem = this.#add({ at: this.#saidAt, by: t("candidate.message.own"), text });
+    this.#lastItem.dataset.read = "yes";
     field.value = "";
     field.focus();
   }

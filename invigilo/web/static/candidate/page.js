@@ -57,6 +57,7 @@ const heard = new Map(Object.entries({
   no_meeting: () => room.noTicket(),
   about,
   message: (message) => messages.take(message),
+  error: (message) => messages.refused(message),
   watch: (message) => peers.watch(message.peer, message.ice_servers),
   unwatch: (message) => peers.unwatch(message.peer),
   signal: (message) => peers.signal(message),

@@ -19,6 +19,6 @@ export function callButtons(id, calls, className = "round tile-call") {
   };
   return [
     button("talk", "call.talk_with", "one_to_one", () => calls.talkAlone(id)),
-    button("mail", "call.write_to", null, () => calls.panel.open(id)),
+    button("mail", "call.write_to", "chat", () => calls.panel.open(id)),
   ];
 }

@@ -10,8 +10,8 @@ import { COLLECTING, addressOf, isOver, placeOf, roomHere, titleOf } from "./pla
 
 const calls = `${page.base}/calls`;
 /** What a button needs of the exam. */
-const NEEDS = { audio: "broadcast_audio", video: "broadcast_video", chat: "chat", town_hall: "town_hall", talk: "one_to_one" };
-const OF_ANY_PAGE = new Set(["town_hall", "talk"]);
+const NEEDS = { audio: "broadcast_audio", video: "broadcast_video", chat: "chat", town_hall: "town_hall", talk: "one_to_one", messages: "chat" };
+const OF_ANY_PAGE = new Set(["town_hall", "talk", "messages"]);
 
 export class Calls {
   #feed;
@@ -41,7 +41,7 @@ export class Calls {
 
   /** Whether the exam's service and settings have this. */
   can(need) {
-    return this.#feed.exam !== null && (need === null || (this.#feed.exam.can ?? []).includes(need));
+    return this.#feed.exam?.can?.includes(need) ?? false;
   }
 
   // --- what is pressed ---
@@ -141,8 +141,6 @@ export class Calls {
     const { exam } = this.#feed;
     const here = roomHere(this.#feed);
     for (const [wish, need] of Object.entries(NEEDS)) this.#offer(wish, need, exam, here);
-    const messages = this.#button("messages");
-    if (messages) messages.hidden = !exam;
     const close = this.#button("close");
     if (close) {
       close.hidden = !here || here.kind === COLLECTING || isOver(here);

@@ -11,8 +11,8 @@ const messages = `${page.base}/messages`;
 export class MessagePanel {
   #feed;
   #onCount;
-  #said = []; // what candidates wrote, newest first
-  #sent = [];
+  #passing = []; // what a meeting's own chat said, newest first
+  #stored = [];
   #unread = 0;
   #mark = "";
   #returnTo = null;
@@ -21,7 +21,7 @@ export class MessagePanel {
     this.#feed = feed;
     this.#onCount = onCount;
     this.#build();
-    feed.on("said", ({ connection, at, text }) => this.heard({ name: feed.rows.get(connection)?.name ?? "", at, text }));
+    feed.on("said", () => this.#news());
     feed.on("snapshot", () => this.#options());
     feed.on("change", ({ rooms }) => !this.root.hidden && rooms && this.#options());
     setInterval(() => !this.root.hidden && !document.hidden && this.#load(), LOOK_EVERY);
@@ -107,10 +107,10 @@ export class MessagePanel {
     const to = scope === "all" ? { everybody: true } : scope === "room" ? { room: Number(id) } : { connections: [Number(id)] };
     this.#tell("", false);
     try {
-      const { recipients } = await ask("POST", messages, { ...to, text });
+      const { recipients, unreachable } = await ask("POST", messages, { ...to, text });
       this.text.value = "";
-      const count = Array.isArray(recipients) ? recipients.length : recipients;
-      this.#tell(t(count === 1 ? "message.sent_one" : "message.sent", { n: count }), false);
+      const sent = t(recipients === 1 ? "message.sent_one" : "message.sent", { n: recipients });
+      this.#tell(unreachable ? `${sent} ${t(recipients === 1 ? "message.unreachable_one" : "message.unreachable", { n: unreachable })}` : sent, false);
       await this.#load();
     } catch (error) {
       this.#tell(error.message, true);
@@ -124,40 +124,47 @@ export class MessagePanel {
 
   async #load() {
     try {
-      this.#sent = (await ask("GET", messages)).messages;
+      this.#stored = await ask("GET", messages);
       this.#show();
     } catch {
       // the stream's banner already says that the server is away
     }
   }
 
-  /** What somebody in the room wrote. */
+  /** Somebody wrote in a meeting's own chat, which no server of ours keeps. */
   heard({ name, at, text }) {
-    this.#said.unshift({ at, by: name, text, isSaid: true });
-    this.#said.length = Math.min(this.#said.length, KEPT);
+    this.#passing.unshift({ at, by: name, text, scope: "proctors" });
+    this.#passing.length = Math.min(this.#passing.length, KEPT);
+    this.#news();
+  }
+
+  #news() {
     if (this.root.hidden) this.#onCount(++this.#unread);
-    this.#show();
+    else this.#load();
   }
 
   #show() {
-    const all = [...this.#said, ...this.#sent].sort((a, b) => b.at - a.at).slice(0, KEPT);
+    const all = [...this.#passing, ...this.#stored].sort((a, b) => b.at - a.at).slice(0, KEPT);
     const mark = JSON.stringify(all);
     if (mark === this.#mark) return;
     this.#mark = mark;
-    this.list.replaceChildren(...all.map((one) => this.#item(one)));
+    this.list.replaceChildren(...(all.length ? all.map((one) => this.#item(one)) : [make("li", { className: "muted" }, t("message.none"))]));
   }
 
-  #item({ at, by, text, isSaid, scope, recipients, delivered, read }) {
+  #item({ at, by, text, scope, room, recipients, delivered, read }) {
+    const isSaid = scope === "proctors";
     const head = make("p", { className: "message-head" }, make("bdi", {}, by), " · ", make("time", {}, timeOfDay(at)));
     const item = make("li", { className: "message", "data-said": isSaid ? "yes" : null }, head, make("p", { className: "message-words", dir: "auto" }, text));
-    if (!isSaid) {
-      const state = t(recipients === 1 ? "message.state_one" : "message.state", { scope: this.#scope(scope), n: recipients, delivered, read });
-      item.append(make("p", { className: "message-state", "data-read": read === recipients ? "all" : null }, state));
-    }
+    if (isSaid) return item;
+    const state = t(recipients === 1 ? "message.state_one" : "message.state", { scope: this.#to(scope, room, recipients), n: recipients, delivered, read });
+    item.append(make("p", { className: "message-state", "data-read": read === recipients ? "all" : null }, state));
     return item;
   }
 
-  #scope(scope) {
-    return typeof scope === "string" ? scope : (scope?.name ?? "");
+  #to(scope, id, recipients) {
+    if (scope === "everybody") return t("message.scope.all");
+    const room = scope === "room" ? this.#feed.rooms.get(id) : undefined;
+    if (room) return t("message.scope.room", { name: titleOf(room, this.#feed.rows) });
+    return t(recipients === 1 ? "message.scope.one" : "message.scope.some", { n: recipients });
   }
 }
