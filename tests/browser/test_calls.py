@@ -224,3 +224,45 @@ async def test_a_town_hall_says_its_size_first_and_reaches_every_room(
         await says(page, "nothing")
         await until_page(page, SILENT)
         await until(lambda: lea.live.room_number == 1)
+
+
+@pytest.mark.spec("live-proctoring", 47)
+async def test_a_message_arrives_is_read_and_answered_in_the_chat(
+    server: Server, context: BrowserContext, browser: Browser
+) -> None:
+    lea, tom = await server.ready(), await server.ready()
+    async with candidates(browser, lea, tom) as (page, late):
+        await late.close()
+        room = await signed_in(context, server, "/rooms/1")
+        await room.locator("body").press("m")
+        panel = room.locator(".message-panel")
+        await panel.get_by_label("Message").fill("Ten minutes left. <b>Zehn</b> Minuten.")
+        await panel.get_by_role("button", name="Send").click()
+        await expect(panel.get_by_role("status")).to_have_text(re.compile("^Sent to 2 candidates."))
+        message = page.locator("[data-message-list] .message")
+        await expect(message).to_contain_text("Ten minutes left. <b>Zehn</b> Minuten.")
+        await expect(page.locator("[data-proctor-say]")).to_have_text(
+            re.compile("^Message of ada: Ten minutes left.")
+        )
+        await expect(panel.locator(".message-state")).to_have_text("to Room 1 · arrived 1 of 2, read 0")
+        await message.get_by_role("button", name="I have read this").click()
+        await expect(panel.locator(".message-state")).to_have_text("to Room 1 · arrived 1 of 2, read 1")
+
+        # who was away finds it on coming back; what was read already is not asked for again
+        back = await late.context.new_page()
+        await back.goto(entry(tom))
+        await expect(back.locator("[data-message-list] .message")).to_have_count(1)
+        await expect(panel.locator(".message-state")).to_have_text("to Room 1 · arrived 2 of 2, read 1")
+        await page.reload()
+        await says(page, "nothing")
+        await expect(page.locator("[data-message-list] .message")).to_have_count(0)
+
+        await panel.press("Escape")
+        await room.locator("body").press("c")
+        await says(page, "room.writes")
+        await page.get_by_role("textbox", name="Write to the proctors").fill("May I use the dictionary?")
+        await page.get_by_role("textbox", name="Write to the proctors").press("Enter")
+        await expect(room.locator("[data-message-count]")).to_have_text("1")
+        await room.locator("body").press("m")
+        await expect(panel.locator(".message[data-said]")).to_contain_text("May I use the dictionary?")
+        await expect(back.locator("[data-message-list]")).not_to_contain_text("dictionary")
