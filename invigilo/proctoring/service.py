@@ -508,6 +508,11 @@ class Rooms:
             return set()
         return changed
 
+    async def look_again(self, exam: Exam) -> None:
+        """Read this exam's rooms now: somebody asks for one opened a moment ago, perhaps at another node."""
+        self._stale.add(exam.id)
+        await self.refresh()
+
     async def load_all(self) -> None:
         self._started_at = self._clock.now_ms()
         self._stale.update(self._directory.exams)

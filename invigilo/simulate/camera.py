@@ -291,14 +291,18 @@ class CameraTrack(MediaStreamTrack):
         return frame
 
 
-class QuietTrack(MediaStreamTrack):
-    """A microphone in a quiet room. Encoded once for all: an Opus encoder each would outweigh the video."""
+class MicrophoneTrack(MediaStreamTrack):
+    """A microphone in a quiet room, or before somebody who talks.
+
+    Encoded once for all: an Opus encoder each would outweigh the video.
+    """
 
     kind = "audio"
 
-    def __init__(self) -> None:
+    def __init__(self, *, talks: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
-        self._sound = _quiet_room()
+        self._quiet, self._talk = _quiet_room(), _somebody_talking()
+        self._talks = talks
         self._next = _Ticks(_SOUND_PACKET_MS / 1000)
         self._number = 0
 
@@ -306,7 +310,8 @@ class QuietTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         await self._next()
-        packet = av.Packet(self._sound[self._number % len(self._sound)])
+        sound = self._talk if self._talks() else self._quiet
+        packet = av.Packet(sound[self._number % len(sound)])
         packet.pts = self._number * _AUDIO_RATE * _SOUND_PACKET_MS // 1000
         packet.time_base = _AUDIO_CLOCK
         self._number += 1
@@ -336,16 +341,31 @@ class _Ticks:
 @functools.cache
 def _quiet_room() -> list[bytes]:
     """Three seconds of faint noise as Opus packets."""
+    noise = np.random.default_rng(1)
+    return _encoded(noise.normal(0, 12, size=3 * _AUDIO_RATE))
+
+
+@functools.cache
+def _somebody_talking() -> list[bytes]:
+    """Three seconds of a hum with the pace of syllables: not speech, but heard and seen on every level meter."""
+    at = np.arange(3 * _AUDIO_RATE) / _AUDIO_RATE
+    pitch = 130 + 18 * np.sin(math.tau * at / 1.5)
+    hum = sum(np.sin(n * math.tau * np.cumsum(pitch) / _AUDIO_RATE) / n for n in range(1, 7))
+    syllables = np.clip(np.sin(math.tau * 2 * at), 0, None) * (np.sin(math.tau * at / 3) > -0.7)
+    return _encoded(3_000 * hum * syllables)
+
+
+def _encoded(samples: NDArray[Any]) -> list[bytes]:
+    """As Opus packets."""
     encoder: Any = av.CodecContext.create("libopus", "w")
     encoder.bit_rate, encoder.format, encoder.layout = 16_000, "s16", "stereo"
     encoder.options = {"application": "voip", "frame_duration": str(_SOUND_PACKET_MS)}
     encoder.sample_rate, encoder.time_base = _AUDIO_RATE, _AUDIO_CLOCK
-    samples = _AUDIO_RATE * _SOUND_PACKET_MS // 1000
-    noise = np.random.default_rng(1)
+    size = _AUDIO_RATE * _SOUND_PACKET_MS // 1000
     packets: list[bytes] = []
-    for number in range(3_000 // _SOUND_PACKET_MS):
-        quiet = noise.normal(0, 12, size=(1, samples * 2)).astype(np.int16)
-        frame = AudioFrame.from_ndarray(quiet, format="s16", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, number * samples, _AUDIO_CLOCK
+    for number, start in enumerate(range(0, len(samples) - size + 1, size)):
+        both = np.repeat(samples[start : start + size].astype(np.int16), 2).reshape(1, size * 2)
+        frame = AudioFrame.from_ndarray(both, format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, number * size, _AUDIO_CLOCK
         packets += [bytes(packet) for packet in encoder.encode(frame)]
     return packets

@@ -1,6 +1,11 @@
 """The stand-in's own meeting page, seen from the server: one JSON socket per page, and a picture a second.
 
 What it speaks is ours; who is let in, and as what, is decided by the same rules as over XMPP.
+
+Whose pictures a page gets is the videobridge's rule (`channelLastN`, jitsi.md §7; the bridge's own `doc/allocation.md`): all
+others in the order of their speech, those without video last, then those the page has selected moved to the top, whether or
+not they send video; of that list the first N, all for -1. Who pins somebody in the stage view has selected that one, so
+N = 1 with a pin is that one's picture and nobody else's. Nobody speaks here, so the order is the one of arrival.
 """
 
 from __future__ import annotations
@@ -30,7 +35,9 @@ class Meeting:
         self._claims: Claims | None = None
         self._room: Room | None = None
         self._member: Member | None = None
-        self._wants_pictures = True
+        self._last_n = -1
+        self._selected: list[str] = []
+        self._forwarded: list[str] = []
 
     async def run(self) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=256 * 1024)
@@ -100,7 +107,7 @@ class Meeting:
             case "picture" if len(str(message.get("data", ""))) <= LARGEST_PICTURE:
                 room.tell(What.PICTURE, me, body=str(message.get("data", "")))
             case "receive":
-                self._wants_pictures = message.get("pictures") is True
+                self._receive(message)
             case "chat" if may(self._claims, "send-groupchat", is_moderator=me.is_moderator):
                 to = message.get("to")
                 body = {"text": str(message.get("text", ""))[:1_000], "to": to if isinstance(to, str) else ""}
@@ -108,6 +115,8 @@ class Meeting:
             case "mute" if me.is_moderator:
                 self._mute(room, message)
             case "muted":
+                if message.get("media") == "video":
+                    me.shows_video = message.get("muted") is not True
                 body = {"media": str(message.get("media")), "muted": message.get("muted") is True}
                 room.tell(What.MUTED, me, body=body)
             case "kick":
@@ -120,6 +129,25 @@ class Meeting:
                     self._rooms.kick(room, me, nick)
             case _:
                 return
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        last_n, selected = message.get("last_n"), message.get("selected")
+        self._last_n = last_n if isinstance(last_n, int) else -1
+        chosen = cast("list[Any]", selected) if isinstance(selected, list) else []
+        self._selected = [str(nick)[:32] for nick in chosen[:25]]
+        self._choose()
+
+    def _choose(self) -> list[str]:
+        """Whose pictures are forwarded now; the page is told when that changes, as by a bridge."""
+        if self._room is None or self._member is None:
+            return []
+        others = [one for one in self._room.members.values() if one is not self._member and one.nick != FOCUS]
+        others.sort(key=lambda one: (one.nick not in self._selected, not one.shows_video, one.joined_at))
+        found = [one.nick for one in (others if self._last_n < 0 else others[: self._last_n])]
+        if found != self._forwarded:
+            self._forwarded = found
+            self._outbox.put_nowait({"type": "forwarded", "ids": found})
+        return found
 
     def _mute(self, room: Room, message: dict[str, Any]) -> None:
         wanted = message.get("id")
@@ -146,7 +174,8 @@ class Meeting:
                 if notice.is_self:
                     self._room = None
             case What.PICTURE:
-                if self._wants_pictures and not notice.is_self and self._outbox.qsize() < WAITING_MOST:
+                is_wanted = not notice.is_self and about.nick in self._choose()
+                if is_wanted and self._outbox.qsize() < WAITING_MOST:
                     self._outbox.put_nowait({"type": "picture", "id": about.nick, "data": notice.body})
             case What.CHAT:
                 body = notice.body if isinstance(notice.body, dict) else {"text": str(notice.body), "to": ""}

@@ -51,6 +51,7 @@ class Member:
     role: str = "participant"
     affiliation: str = "none"
     joined_at: float = 0.0
+    shows_video: bool = True
 
     @property
     def is_moderator(self) -> bool:

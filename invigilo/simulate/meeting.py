@@ -11,6 +11,7 @@ import base64
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -27,6 +28,15 @@ _STATES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Which meeting a page is in, and what it may receive there: another one is another visit, as in a browser."""
+
+    room: int | None
+    hears: bool = False
+    sees: bool = False
+
+
 class MeetingVisit:
     """One stay in one meeting, from the ticket to the end."""
 
@@ -36,11 +46,17 @@ class MeetingVisit:
         ticket: dict[str, Any],
         camera: Camera,
         tell: Callable[[str], Awaitable[None]],
+        *,
+        sees: bool = False,
     ) -> None:
         self._session = session
         self._ticket = ticket
         self._camera = camera
         self._tell = tell
+        self._sees = sees
+        self._proctor: str | None = None
+        self.pictures_of: dict[str, int] = {}
+        """How many pictures came, by session."""
 
     async def run(self) -> str:
         """Stay until it is over; the last state, as docs/protocol.md names it."""
@@ -66,8 +82,14 @@ class MeetingVisit:
                 match json.loads(message.data):
                     case {"type": "presence", "self": True} if sending is None:
                         await self._tell("joined")
-                        await socket.send_json({"type": "receive", "pictures": False})
+                        await self._receive(socket)
                         sending = asyncio.create_task(self._send_pictures(socket))
+                    case {"type": "presence", "participant": {"role": "moderator", "id": str(nick)}}:
+                        self._proctor = nick
+                        if sending is not None:
+                            await self._receive(socket)
+                    case {"type": "picture", "id": str(nick)}:
+                        self.pictures_of[nick] = self.pictures_of.get(nick, 0) + 1
                     case {"type": "error", "name": str(name)}:
                         state = next((s for part, s in _STATES.items() if part in name), "unreachable")
                     case {"type": "left", "self": True, "kicked": True}:
@@ -80,6 +102,12 @@ class MeetingVisit:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
         return state
+
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Nobody's picture, or the proctor's alone: one picture, and the proctor selected (as meeting/jitsi.js does)."""
+        is_there = self._sees and self._proctor is not None
+        selected = [self._proctor] if is_there else []
+        await socket.send_json({"type": "receive", "last_n": int(is_there), "selected": selected})
 
     async def _send_pictures(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """A page with no picture says that its camera is off, as Jitsi does."""

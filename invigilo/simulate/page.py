@@ -28,11 +28,12 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.codecs import vpx
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.sdp import candidate_from_sdp
 from yarl import URL
 
-from invigilo.simulate.camera import Camera, CameraTrack, Mood, QuietTrack
-from invigilo.simulate.meeting import MeetingVisit
+from invigilo.simulate.camera import Camera, CameraTrack, MicrophoneTrack, Mood
+from invigilo.simulate.meeting import MeetingVisit, Stay
 from invigilo.simulate.network import Network, NetworkLost
 
 PING_EVERY = 3.0  # seconds
@@ -42,6 +43,8 @@ PONG_WITHIN = 12.0
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0)
 MAX_BITRATE = 150_000
 REPLACED, ENDED = 4001, 4002
+ANSWERS = ("Thank you, all is well here.", "Ja, danke.", "I have a question about task 3.", "ขอบคุณครับ")
+"""What a candidate writes when a proctor opens the chat."""
 _BROWSER = {
     "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
     "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) SEB/3.10.2",
@@ -94,6 +97,11 @@ class PageCounts:
     """Peer connections that came to life."""
     meetings: int = 0
     """Times a page was in a service's meeting."""
+    called: int = 0
+    """Times a proctor called somebody into a talk or a town hall."""
+    spoken_to: int = 0
+    """Times a proctor began to speak to somebody."""
+    messages: int = 0
     errors: int = 0
 
 
@@ -129,6 +137,13 @@ class CandidatePage:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._meeting: asyncio.Task[None] | None = None
         self.meeting_state = "none"
+        self.sounds = 0
+        """Pieces of sound of proctors that were played: only while the server lets this candidate hear."""
+        self.pictures = 0
+        self.unplayed = 0
+        """What came of either while it may not be received."""
+        self.messages: dict[int, str] = {}
+        self._stay = Stay(None)
         self._chance = random.Random(entry_url)
 
     @staticmethod
@@ -212,6 +227,8 @@ class CandidatePage:
                 await self._hear(self.peers[peer], message)
             case {"t": "watchers", "count": int(count)}:
                 self.watchers = count
+            case {"t": "message", "id": int(number), "text": str(text)}:
+                self._spawn(self._repeat(self._read(number, text)))
             case {"t": "meeting"}:
                 await self._enter_meeting(message)
             case {"t": "no_meeting"}:
@@ -239,18 +256,52 @@ class CandidatePage:
             self._spawn(self._repeat(self._stills_on(interval)))
 
     async def _move(self, place: dict[str, Any]) -> None:
+        before = self.place
         self.place = {
             key: place.get(key) for key in ("room", "revision", "receive_audio", "receive_video", "chat")
         }
         if self.place["revision"] is not None:
             await self._say({"t": "confirm", "revision": self.place["revision"]})
+        self._notice(before)
         room = place.get("room")
         is_open = bool(place.get("meeting")) and room is not None and room.get("state") == "open"
-        if is_open and self._meeting is None:
+        stay = Stay(
+            room.get("id") if room is not None and is_open else None,
+            bool(place["receive_audio"]),
+            bool(place["receive_video"]),
+        )
+        if not is_open:
+            await self._leave_meeting()
+        elif self._meeting is None or stay != self._stay:
+            await self._leave_meeting()
             await self._meeting_is("joining")
             await self._say({"t": "enter"})
-        elif not is_open:
-            await self._leave_meeting()
+        self._stay = stay
+
+    def _notice(self, before: dict[str, Any]) -> None:
+        """What a candidate would: being called, being spoken to, being asked to write."""
+        self.counts.called += self._kind(self.place) != "collecting" and self._kind(before) == "collecting"
+        self.counts.spoken_to += bool(self.place["receive_audio"]) and not before.get("receive_audio")
+        if self.place["chat"] and not before.get("chat"):
+            self._spawn(self._repeat(self._answer()))
+
+    @staticmethod
+    def _kind(place: dict[str, Any]) -> str:
+        return str((place.get("room") or {}).get("kind") or "collecting")
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(self._chance.uniform(1, 4))
+        if self.place.get("chat"):
+            await self._say({"t": "say", "text": self._chance.choice(ANSWERS)})
+
+    async def _read(self, number: int, text: str) -> None:
+        """A message arrives at once and is read after a while; one that comes again was read already."""
+        await self._say({"t": "message_delivered", "id": number})
+        if number not in self.messages:
+            self.counts.messages += 1
+            await asyncio.sleep(self._chance.uniform(0.5, 4))
+        self.messages[number] = text
+        await self._say({"t": "message_read", "id": number})
 
     async def _enter_meeting(self, ticket: dict[str, Any]) -> None:
         """As the page does: stay in it, and enter again after whatever ends it, except being sent out."""
@@ -260,8 +311,10 @@ class CandidatePage:
             self.counts.meetings += state == "joined"
             await self._try_meeting(state)
 
+        sees = bool(self.place.get("receive_video"))
+
         async def stay() -> None:
-            end = await MeetingVisit(self.network.session, ticket, self.camera, tell).run()
+            end = await MeetingVisit(self.network.session, ticket, self.camera, tell, sees=sees).run()
             self._meeting = None
             await self._try_meeting(end)
             if end != "kicked":
@@ -378,11 +431,12 @@ class CandidatePage:
         connection = RTCPeerConnection(RTCConfiguration(iceServers=self._ice(ice_servers)))
         self.peers[peer] = connection
         self._follow(peer, connection)
-        video = connection.addTransceiver(CameraTrack(self.camera), direction="sendonly")
+        video = connection.addTransceiver(CameraTrack(self.camera), direction="sendrecv")
         video.setCodecPreferences(
             [c for c in RTCRtpSender.getCapabilities("video").codecs if c.mimeType.lower() == "video/vp8"]
         )
-        connection.addTransceiver(QuietTrack(), direction="sendonly")
+        microphone = MicrophoneTrack(talks=lambda: self._kind(self.place) == "break_out")
+        connection.addTransceiver(microphone, direction="sendrecv")
         await connection.setLocalDescription(await connection.createOffer())
         if self.peers.get(peer) is not connection:
             await connection.close()
@@ -411,6 +465,22 @@ class CandidatePage:
                 self.counts.videos += 1
             if state != "new":
                 await self._try({"t": "peer", "peer": peer, "state": state})
+
+        @connection.on("track")
+        def came(track: MediaStreamTrack) -> None:  # pyright: ignore[reportUnusedFunction]
+            self._spawn(self._listen_to(track))
+
+    async def _listen_to(self, track: MediaStreamTrack) -> None:
+        """What a proctor sends, taken as it comes; played it is only while the server says so."""
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                await track.recv()
+                if not self.place.get("receive_audio" if track.kind == "audio" else "receive_video"):
+                    self.unplayed += 1
+                elif track.kind == "audio":
+                    self.sounds += 1
+                else:
+                    self.pictures += 1
 
     async def _part(self, peer: str) -> None:
         connection = self.peers.pop(peer, None)

@@ -109,6 +109,10 @@ class Summary:
                 f"Camera pages: {page.opened} opened, {page.reconnects} came back, {page.stills} stills, "
                 f"{page.offers} offers, {page.videos} live videos, {page.errors} refused messages."
             )
+        if page.called or page.spoken_to or page.messages:
+            lines.append(
+                f"Proctors called {page.called} times, spoke {page.spoken_to} times, wrote {page.messages} messages."
+            )
         if page.meetings:
             lines.append(f"Meetings: {page.meetings} times a page was in one.")
         lines += [f"Not let in, {count} times: {reason}" for reason, count in self.failures.most_common()]

@@ -146,6 +146,37 @@ async def test_candidate_and_proctor_meet_in_frames_of_another_origin(browser: B
         assert not await proctor.evaluate("window.events.some(e => e.event === 'videoConferenceLeft')")
 
 
+async def test_one_picture_and_a_pin_is_the_picture_of_the_pinned_one_and_no_other(browser: Browser) -> None:
+    """The bridge's rule: selected first, then those who send, then the first N. It is what a candidate's page relies on."""
+    room = new_room_name()
+    async with AsyncExitStack() as stack:
+        stand_in = await stack.enter_async_context(jitsi_stand_in(WELL))
+        url = await stack.enter_async_context(embedding(stand_in))
+        for identity in ("c1", "c2"):
+            await heard(
+                await entered(browser, url, stand_in, room, token(room, identity), channelLastN=0),
+                "videoConferenceJoined",
+            )
+        proctor = await entered(browser, url, stand_in, room, token(room, "p1", is_proctor=True))
+        theirs = (await heard(proctor, "videoConferenceJoined"))["id"]
+        page = await entered(browser, url, stand_in, room, token(room, "c3"), channelLastN=1)
+        await heard(page, "participantRoleChanged", id=theirs, role="moderator")
+        frame = page.frame_locator("iframe")
+        pictures = frame.locator(".tile img[src^='data:']")
+        await expect(pictures).to_have_count(1, timeout=PATIENCE)  # whoever is first
+        await page.evaluate(
+            "id => { window.api.executeCommand('setTileView', false); window.api.executeCommand('pinParticipant', id); }",
+            theirs,
+        )
+        await expect(frame.locator(f"#p-{theirs} img[src^='data:']")).to_be_visible(timeout=PATIENCE)
+        await expect(pictures).to_have_count(1)
+        await page.evaluate("window.api.executeCommand('pinParticipant', null)")
+        await expect(frame.locator(f"#p-{theirs} img[src^='data:']")).to_have_count(0, timeout=PATIENCE)
+        await expect(frame.locator(f"#p-{theirs}")).to_have_attribute("data-audible", "yes")
+        await page.evaluate("id => window.api.executeCommand('setParticipantVolume', id, 0)", theirs)
+        await expect(frame.locator(f"#p-{theirs}")).to_have_attribute("data-audible", "no")
+
+
 async def test_two_rooms_in_two_windows_do_not_mix(browser: Browser) -> None:
     async with AsyncExitStack() as stack:
         stand_in = await stack.enter_async_context(jitsi_stand_in(WELL))

@@ -127,7 +127,7 @@
         getDisplayName(id) { return this.#participants.get(id)?.displayName; }
         getEmail() { return undefined; }
         getIFrame() { return this.#frame; }
-        getSupportedCommands() { return ["hangup", "kickParticipant", "muteEveryone", "sendChatMessage", "setTileView"]; }
+        getSupportedCommands() { return ["hangup", "kickParticipant", "muteEveryone", "sendChatMessage", "setTileView", "pinParticipant", "setParticipantVolume", "toggleAudio", "toggleVideo"]; }
         get _myUserID() { return this.#me; }
 
         dispose() {

@@ -7,6 +7,9 @@ const settings = read(location.hash.slice(1));
 const room = decodeURIComponent(location.pathname.slice(base.length + 1)).toLowerCase();
 const token = settings.jwt ?? new URLSearchParams(location.search).get("jwt");
 const people = new Map();
+const volumes = new Map();
+let pinned = null;
+let isStage = false;
 const tiles = document.querySelector("#tiles");
 const toolbar = document.querySelector("#toolbar");
 const state = document.querySelector("#state");
@@ -73,8 +76,8 @@ const commands = {
     setAudioOnly: (is) => mute("video", is),
     setTileView: (is) => showTiles(is),
     toggleTileView: () => showTiles(tiles.classList.contains("stage")),
-    pinParticipant: (id) => pin(id),
-    setLargeVideoParticipant: (id) => pin(id),
+    pinParticipant: (id) => pin(id ?? null),
+    setLargeVideoParticipant: (id) => pin(id ?? null),
     kickParticipant: (id) => say({ type: "kick", id }),
     muteEveryone: (media = "audio") => { if (isModerator()) say({ type: "mute", media }); },
     muteRemoteParticipant: (id, media = "audio") => { if (isModerator()) say({ type: "mute", id, media }); },
@@ -82,9 +85,10 @@ const commands = {
     displayName: (name) => say({ type: "name", name }),
     endConference: () => { if (isModerator()) { say({ type: "end" }); leave(); } },
     setVideoQuality: () => {},
-    setParticipantVolume: () => {},
+    setParticipantVolume: (id, volume) => { volumes.set(id, volume); showAudible(id); },
     subject: (subject) => { if (isModerator()) { document.title = subject; emit("subjectChange", { subject }); } },
-    overwriteConfig: (changes) => { Object.assign(settings.config, changes); receive(); },
+    // As in Jitsi itself, a new channelLastN counts at the next entry only: it is looked at when a meeting is joined.
+    overwriteConfig: (changes) => { Object.assign(settings.config, changes); },
 };
 
 // --- entering and leaving ---
@@ -141,8 +145,14 @@ const heard = {
         }
         if (kicked) emit("participantKickedOut", { kicked: { id, local: false }, kicker: {} });
         people.delete(id);
+        if (pinned === id) pinned = null;
         document.querySelector(`#p-${id}`)?.remove();
         emit("participantLeft", { id });
+    },
+    forwarded: ({ ids }) => {
+        for (const tile of tiles.children) {
+            if (!ids.includes(tile.id.slice(2))) tile.querySelector("img")?.removeAttribute("src");
+        }
     },
     picture: ({ id, data }) => {
         const image = document.querySelector(`#p-${id} img`);
@@ -155,7 +165,10 @@ const heard = {
     muted: ({ self, id, media, muted: is, by_moderator: byModerator }) => {
         if (self && byModerator) return mute(media, true);
         if (self) return undefined;
-        document.querySelector(`#p-${id}`)?.classList.toggle("silent", media === "audio" && is);
+        const tile = document.querySelector(`#p-${id}`);
+        if (media === "audio") tile?.classList.toggle("silent", is);
+        if (media === "video" && is) tile?.querySelector("img")?.removeAttribute("src");
+        showAudible(id);
         return emit("participantMuted", { participantId: id, isMuted: is, mediaType: media });
     },
     error: ({ name, kind, hint }) => {
@@ -185,7 +198,17 @@ function joined(participant) {
     if (settings.config.disableInitialGUM !== true && !muted.video) openCamera();
 }
 
-function receive() { say({ type: "receive", pictures: settings.config.channelLastN !== 0 }); }
+// Selected is who is on stage: the pinned one, and nobody while all are shown as tiles.
+function receive() {
+    say({ type: "receive", last_n: settings.config.channelLastN ?? -1, selected: isStage && pinned !== null ? [pinned] : [] });
+}
+
+function showAudible(id) {
+    const tile = document.querySelector(`#p-${id}`);
+    if (!tile || id === me) return;
+    const isHeard = settings.config.startSilent !== true && (volumes.get(id) ?? 1) > 0 && !tile.classList.contains("silent");
+    tile.dataset.audible = isHeard ? "yes" : "no";
+}
 
 // --- camera ---
 
@@ -237,10 +260,14 @@ function draw(id, isSelf) {
         if (!(isSelf && settings.config.disableSelfView === true)) tiles.append(tile);
     }
     tile.classList.toggle("moderator", one.role === "moderator");
+    showAudible(id);
     tile.querySelector("figcaption").textContent = one.displayName + (isSelf ? " (you)" : "");
 }
 
 function showTiles(is) {
+    isStage = !is;
+    tiles.classList.toggle("bare", settings.config.filmstrip?.disabled === true);
+    receive();
     tiles.classList.toggle("stage", !is);
     toolbar.querySelector("[data-do=tileview]").setAttribute("aria-pressed", String(is));
     if (!is && !tiles.querySelector(".large")) tiles.firstElementChild?.classList.add("large");
@@ -248,6 +275,8 @@ function showTiles(is) {
 }
 
 function pin(id) {
+    pinned = id;
+    receive();
     for (const tile of tiles.children) {
         tile.classList.toggle("pinned", tile.id === `p-${id}`);
         tile.classList.toggle("large", tile.id === `p-${id}`);

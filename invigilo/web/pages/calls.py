@@ -9,6 +9,8 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath
 
 from invigilo.errors import NotFound
+from invigilo.exams.model import Exam
+from invigilo.proctoring.service import RoomView
 from invigilo.web.call_wishes import (
     Call,
     CallWish,
@@ -23,7 +25,7 @@ from invigilo.web.call_wishes import (
     send_message,
 )
 from invigilo.web.pages.monitoring import monitoring_page, record_sight, whole
-from invigilo.web.parts import AnyRequest, SignedIn, SiteParts
+from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts
 
 
 @post("/monitoring/{exam_id:int}/calls")
@@ -48,7 +50,10 @@ async def call_window(
 ) -> Response[Any]:
     """The window of a call. Opening it is on record: somebody watches people."""
     exam = exam_of(site, account, exam_id)
-    view = next((one for one in site.rooms.of_exam(exam) if one.id == room_id and one.is_call), None)
+    view = _call(site, exam, room_id)
+    if view is None:
+        await site.rooms.look_again(exam)  # opened a moment ago
+        view = _call(site, exam, room_id)
     if view is None:
         raise NotFound("This call is closed, or there never was one.")
     await record_sight(site, account, exam, "call_watched", detail={"room": view.subject})
@@ -60,6 +65,10 @@ async def call_window(
     return site.renderer.respond(
         request, "room_meeting.html", page, language=page.frame.language, meeting_origin=meeting.origin
     )
+
+
+def _call(site: Site, exam: Exam, room_id: int) -> RoomView | None:
+    return next((one for one in site.rooms.of_exam(exam) if one.id == room_id and one.is_call), None)
 
 
 @post("/monitoring/{exam_id:int}/messages")

@@ -4,8 +4,10 @@ import { Check } from "./check.js";
 import { Devices, isSeb } from "./camera.js";
 import { ExamWindow } from "./exam_window.js";
 import { Level } from "./level.js";
+import { Messages } from "./messages.js";
 import { showOwnEnd } from "./own_end.js";
 import { Peers } from "./peers.js";
+import { ProctorCard } from "./proctor.js";
 import { Room } from "./room.js";
 import { Silence } from "./silence.js";
 import { Socket } from "./socket.js";
@@ -31,6 +33,9 @@ const room = new Room(find("meeting"), send);
 const exam = new ExamWindow(find("start-section"), check);
 const level = new Level(find("level"));
 const silence = new Silence(peers, () => tellMedia());
+const announce = (text) => (find("proctor-say").textContent = text);
+const proctor = new ProctorCard(find("proctor"), announce);
+const messages = new Messages(find("messages"), send, announce);
 const ownPicture = find("own-picture");
 const stills = new Stills(devices, ownPicture, socket);
 
@@ -53,6 +58,8 @@ const heard = new Map(Object.entries({
   meeting: (message) => room.ticket(message),
   no_meeting: () => room.noTicket(),
   about,
+  message: (message) => messages.take(message),
+  error: (message) => messages.refused(message),
   watch: (message) => peers.watch(message.peer, message.ice_servers),
   unwatch: (message) => peers.unwatch(message.peer),
   signal: (message) => peers.signal(message),
@@ -70,6 +77,8 @@ function about(message) {
 
 function place(message) {
   states.place(message.room);
+  proctor.place(message);
+  messages.chat(message.chat);
   room.place(message);
   send({ t: "confirm", revision: message.revision });
 }
@@ -94,6 +103,8 @@ devices.onChange = () => {
   tellMedia();
 };
 check.onChange = () => exam.show();
+peers.onTrack = (peer, track) => proctor.hearing.take(peer, track);
+peers.onClosed = (peer) => proctor.hearing.forget(peer);
 peers.onState = (state, hasConnected) => check.connectionSeen(state, hasConnected);
 exam.onChange = () => tellMedia();
 room.onChange = () => check.meetingSeen(room.state);
@@ -154,6 +165,8 @@ window.addEventListener("pageshow", (event) => event.persisted && wake());
 /** Another tab took over, or the exam is over: let go of camera, microphone and connections, and say so. */
 function stop(state, reason) {
   peers.closeAll();
+  proctor.leave();
+  messages.leave();
   room.leave();
   devices.stop();
   find("work").hidden = true;

@@ -1,4 +1,5 @@
-// Live video: one connection for each proctor who watches, offered by us, sending only.
+// Live video: one connection for each proctor who watches, offered by us. We send from the start; what comes back is silent
+// until that proctor speaks, and is heard only as the server allows (hearing.js).
 
 import { after } from "./timer.js";
 
@@ -20,6 +21,9 @@ export class Peers {
   #watchers = 0;
   /** A connection's state changed: (state, whether any connection works). */
   onState = () => {};
+  /** A proctor's track: (peer, track). */
+  onTrack = () => {};
+  onClosed = () => {};
 
   constructor(devices, send) {
     this.#devices = devices;
@@ -45,6 +49,7 @@ export class Peers {
       peer = new Peer(name, iceServers, this.#devices, {
         send: this.#send,
         onState: (state) => this.onState(state, this.hasConnected),
+        onTrack: (track) => this.onTrack(name, track),
       });
     } catch {
       this.#send({ t: "peer", peer: name, state: "failed" });
@@ -110,6 +115,7 @@ export class Peers {
   #close(peer) {
     this.#peers.delete(peer.name);
     peer.close();
+    this.onClosed(peer.name);
   }
 
   /** Each watcher costs an upload: more watchers, smaller ones. */
@@ -139,7 +145,7 @@ class Peer {
   #cancelRestart = null;
   #isClosed = false;
 
-  constructor(name, iceServers, devices, { send, onState }) {
+  constructor(name, iceServers, devices, { send, onState, onTrack }) {
     this.name = name;
     this.#devices = devices;
     this.#send = send;
@@ -148,9 +154,11 @@ class Peer {
     this.#connection = connection;
     connection.onicecandidate = ({ candidate }) => this.#tell({ kind: "candidate", candidate: plain(candidate) });
     connection.onconnectionstatechange = () => this.#changed(connection.connectionState);
-    // Both kinds from the start, with or without a device: one that is plugged in later needs no new offer.
+    connection.ontrack = ({ track }) => onTrack(track);
+    // Both kinds and both ways from the start, with or without a device: what is plugged in later, here or at the proctor's,
+    // needs no new offer, so a voice is there at once.
     for (const [device, kind] of [["camera", "video"], ["microphone", "audio"]]) {
-      const options = { direction: "sendonly", streams: [devices.stream] };
+      const options = { direction: "sendrecv", streams: [devices.stream] };
       if (kind === "video") options.sendEncodings = [{ maxBitrate: DEFAULT_VIDEO.max_bitrate }];
       const track = devices.tracks[device];
       this.#senders[device] = connection.addTransceiver(track || kind, options).sender;
@@ -253,7 +261,7 @@ class Peer {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#cancelRestart) this.#cancelRestart();
-    this.#connection.onicecandidate = this.#connection.onconnectionstatechange = null;
+    this.#connection.onicecandidate = this.#connection.onconnectionstatechange = this.#connection.ontrack = null;
     this.#connection.close();
     if (this.isIntroduced) this.#send({ t: "peer", peer: this.name, state: "closed" });
   }

@@ -37,10 +37,9 @@ export class Room {
     if (!this.#root) return reloadOnce("meeting"); // the page was opened before the exam was chosen
     const isOpen = message.room !== null && message.room.state === "open";
     const place = isOpen && {
-      number: message.room.number,
+      room: message.room.id,
       audio: message.receive_audio,
       video: message.receive_video,
-      chat: message.chat,
     };
     const isSame = JSON.stringify(place) === JSON.stringify(this.#place);
     if (isSame) return this.tell();
@@ -82,9 +81,11 @@ export class Room {
       title: t("candidate.meeting.frame"),
       audio: this.#place.audio,
       video: this.#place.video,
-      chat: this.#place.chat,
     };
-    const mine = enter(message, this.#frame, wishes, { state: (state) => mine === this.#meeting && this.#heard(state) });
+    const mine = enter(message, this.#frame, wishes, {
+      state: (state) => mine === this.#meeting && this.#heard(state),
+      stage: (isOn) => this.#stage(isOn),
+    });
     this.#meeting = mine;
   }
 
@@ -123,8 +124,12 @@ export class Room {
     if (!this.#root) return;
     this.#root.dataset.shows = this.state;
     this.#again.hidden = this.state !== "kicked";
-    const isHearing = this.#place && (this.#place.audio || this.#place.video || this.#place.chat);
-    this.#root.dataset.receives = isHearing ? "something" : "nothing";
+    if (this.state !== "joined") this.#stage(false);
+  }
+
+  /** The meeting's frame is only seen while a proctor, and nobody else, is on its stage. */
+  #stage(isOn) {
+    this.#root.dataset.receives = isOn ? "something" : "nothing";
   }
 }
 

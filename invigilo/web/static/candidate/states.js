@@ -24,7 +24,9 @@ export class States {
   }
 
   place(room) {
-    if (room) this.#show("place", "ok", t("candidate.place.room", { number: room.number }));
+    const kind = room?.kind ?? "collecting";
+    const key = kind === "collecting" ? "room" : kind;
+    if (room) this.#show("place", "ok", t(`candidate.place.${key}`, { number: room.number }));
     else this.#show("place", "pending", t("candidate.place.none"));
   }
 

@@ -23,18 +23,24 @@ const BARE = {
   notifications: [],
 };
 
-/** A candidate sends, and receives only what is allowed: no sound at all without `audio`, nobody's picture without `video`. */
-function configOfCandidate({ audio, video, chat }) {
+/**
+ * A candidate sends, and receives only what is allowed: no sound at all without `audio`, nobody's picture without `video`, and
+ * of everybody's picture at most one. Whose that is, is up to the pin (`#watchOver`): the bridge puts whom a page has selected
+ * before all others and forwards the first N, so one picture and the proctor pinned is the proctor's picture and no other.
+ */
+function configOfCandidate({ audio, video }) {
   return {
     ...BARE,
     startWithAudioMuted: false,
     startWithVideoMuted: false,
     startSilent: !audio,
-    channelLastN: video ? -1 : 0,
+    channelLastN: video ? 1 : 0,
     resolution: 360,
+    disableTileView: true,
     disableTileEnlargement: true,
+    filmstrip: { disabled: true },
     remoteVideoMenu: { disabled: true, disableKick: true, disableGrantModerator: true, disablePrivateChat: true },
-    toolbarButtons: chat ? ["chat"] : [],
+    toolbarButtons: [], // chat too is on our own page: a meeting's chat would show everybody what each writes
   };
 }
 
@@ -46,7 +52,7 @@ const CONFIG_OF_PROCTOR = {
   tileView: { numberOfVisibleTiles: 25 },
   maxFullResolutionParticipants: 1,
   remoteVideoMenu: { disableGrantModerator: true },
-  toolbarButtons: ["microphone", "camera", "fullscreen"],
+  toolbarButtons: ["chat", "fullscreen"], // microphone and camera are in our own bar, which says to whom they go
 };
 
 const scripts = new Map();
@@ -97,6 +103,8 @@ export class JitsiMeeting {
   #api = null;
   #own = null;
   #timers = [];
+  #pinned = null;
+  #volumes = new Map();
 
   constructor(ticket, parent, wishes, heard) {
     this.#ticket = ticket;
@@ -170,10 +178,17 @@ export class JitsiMeeting {
       participantMuted: ({ participantId, isMuted, mediaType }) => {
         const one = this.participants.get(participantId);
         if (!one) return;
-        if (mediaType === "video") one.video = !isMuted;
+        if (mediaType === "video") {
+          one.video = !isMuted;
+          one.isShowing = !isMuted;
+        }
         if (mediaType === "audio") one.audio = !isMuted;
         this.#changed();
       },
+      audioMuteStatusChanged: ({ muted }) => this.#heard.own?.("audio", !muted),
+      videoMuteStatusChanged: ({ muted }) => this.#heard.own?.("video", !muted),
+      micError: () => this.#heard.own?.("audio", false, true),
+      cameraError: () => this.#heard.own?.("video", false, true),
       displayNameChange: ({ id, displayname, displayName }) => {
         const one = this.participants.get(id);
         if (one) one.name = displayName ?? displayname ?? one.name;
@@ -186,7 +201,9 @@ export class JitsiMeeting {
 
   #joined(id) {
     this.#own = id;
+    this.participants.delete(id);
     this.#become("joined", "");
+    this.#changed();
     this.#timers.push(setInterval(() => this.#look(), LOOK_EVERY));
     this.#look();
   }
@@ -268,6 +285,14 @@ export class JitsiMeeting {
     return this.#command("setTileView", true);
   }
 
+  /** Our own microphone (`audio`) or camera (`video`). There is no command but to toggle, so the state is asked first. */
+  async send(media, isOn) {
+    if (this.state !== "joined") return false;
+    const isMuted = await (media === "audio" ? this.#api.isAudioMuted() : this.#api.isVideoMuted());
+    if (isMuted !== isOn) return true;
+    return this.#command(media === "audio" ? "toggleAudio" : "toggleVideo");
+  }
+
   say(text, id = "") {
     return this.#command("sendChatMessage", text, id);
   }
@@ -292,6 +317,9 @@ export class JitsiMeeting {
     }
     this.#timers = [];
     this.participants.clear();
+    this.#volumes.clear();
+    if (this.#pinned !== null) this.#heard.stage?.(false);
+    this.#pinned = null;
     this.isModerator = false;
     const api = this.#api;
     this.#api = null;
@@ -309,6 +337,30 @@ export class JitsiMeeting {
   }
 
   #changed() {
+    if (this.#wishes.role === "candidate") this.#watchOver();
     this.#heard.change?.();
+  }
+
+  /**
+   * At a candidate: nobody is heard but proctors, and only a proctor is on stage. Who is one, the meeting's server says by the
+   * role, never the client by a name.
+   */
+  #watchOver() {
+    if (this.state !== "joined") return;
+    for (const one of this.participants.values()) this.#setVolume(one.id, one.moderator ? 1 : 0);
+    if (!this.#wishes.video) return;
+    const proctors = [...this.participants.values()].filter((one) => one.moderator);
+    const chosen = proctors.find((one) => one.isShowing) ?? proctors.find((one) => one.id === this.#pinned) ?? proctors[0] ?? null;
+    const id = chosen?.id ?? null;
+    if (id === this.#pinned) return;
+    this.#pinned = id;
+    this.#command("setTileView", false);
+    this.#command("pinParticipant", id);
+    this.#heard.stage?.(id !== null);
+  }
+
+  #setVolume(id, volume) {
+    if (this.#volumes.get(id) === volume) return;
+    if (this.#command("setParticipantVolume", id, volume)) this.#volumes.set(id, volume);
   }
 }

@@ -11,11 +11,13 @@ export const STATES = ["joining", "joined", "script_failed", "unreachable", "ref
 /**
  * Enter the meeting of a ticket, inside `parent`.
  *
- * `wishes`: `role` (`candidate` or `proctor`), `language`, `title` (of the frame), and for candidates `audio`, `video`,
- * `chat`: what they may receive. `heard`: `state(state, detail)`, `change()` when participants changed, `chat(message)`.
+ * `wishes`: `role` (`candidate` or `proctor`), `language`, `title` (of the frame), and for candidates `audio`, `video`: what
+ * they may receive, of proctors only. `heard`: `state(state, detail)`, `change()` when participants changed, `chat(message)`,
+ * `stage(isOn)` at a candidate: whether a proctor, and nobody else, is on stage; `own(media, isOn, failed)` at a proctor.
  *
- * What comes back has `state`, `participants` (by session: `{id, identity, name, video, audio, moderator}`), `leave()`, and
- * for a moderator `muteAll()`, `mute(id)`, `remove(id)`, `pin(id)`, `tiles()`, `say(text, id)`.
+ * What comes back has `state`, `participants` (by session: `{id, identity, name, video, audio, moderator}`), `leave()`,
+ * `send(media, isOn)` for the own `audio` and `video`, and for a moderator `muteAll()`, `mute(id)`, `remove(id)`, `pin(id)`,
+ * `tiles()`, `say(text, id)`.
  */
 export function enter(ticket, parent, wishes, heard) {
   const meeting = new JitsiMeeting(ticket, parent, wishes, heard);

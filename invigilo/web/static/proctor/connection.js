@@ -1,5 +1,6 @@
 // One connection: its picture, the three facts, what SEB says of itself, deeds, and its events.
 
+import { Calls } from "./calls.js";
 import { Desk, showDeed } from "./desk.js";
 import { look } from "./duty.js";
 import { Feed } from "./feed.js";
@@ -16,6 +17,7 @@ const feed = new Feed();
 const desk = new Desk(feed);
 const flags = new Flags(feed, () => story.refresh());
 const watches = new Watches(feed);
+new Calls(feed);
 look(feed, "connection");
 const id = page.connectionId;
 const find = (name) => document.querySelector(`[data-${name}]`);

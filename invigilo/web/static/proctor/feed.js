@@ -12,6 +12,7 @@ export class Feed extends EventTarget {
     this.rows = new Map();
     this.rooms = new Map();
     this.exam = null;
+    this.me = null;
     this.iceServers = [];
     this.offset = 0; // the server's clock minus ours
     this.heardAt = 0;
@@ -67,6 +68,7 @@ export class Feed extends EventTarget {
         this.rooms = new Map(message.rooms.map((room) => [room.id, room]));
         this.exam = message.exam;
         this.iceServers = message.ice_servers ?? [];
+        this.me = message.me;
         this.tries = 0;
         this.storageTroubleSince = message.storage_trouble_since;
         this.become("live");
@@ -101,6 +103,7 @@ export class Feed extends EventTarget {
     }
     const ids = [...message.rows.map((row) => row.id), ...message.gone];
     const rooms = message.rooms.length + message.gone_rooms.length > 0;
+    if (message.exam) this.emit("exam");
     if (ids.length || rooms) this.emit("change", { rows: ids, rooms });
   }
 

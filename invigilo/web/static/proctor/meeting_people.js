@@ -1,5 +1,6 @@
 // Everybody of a room beside its meeting: who is missing and why, who is in there, and who else is.
 
+import { callButtons } from "./call_buttons.js";
 import { flagButton, showFlag } from "./flag.js";
 import { icon, make, page, say, set, t } from "./page.js";
 import { nextStepOf, sentenceOf, showNotifications } from "./status.js";
@@ -14,7 +15,7 @@ export class PeopleList {
   #sessions = new Map(); // connection → session in the meeting
   #others = "";
 
-  /** `acts`: `pin(session)`, `mute(session)`, `remove(session, name)`, `flag(row)`. */
+  /** `acts`: `pin(session)`, `mute(session)`, `remove(session, name)`, `flag(row)`, and `calls`. */
   constructor(acts) {
     this.#acts = acts;
   }
@@ -103,6 +104,8 @@ class PersonCard {
     this.image = make("img", { alt: "", hidden: true });
     this.shape = make("span", { className: "member-shape" }, icon("info"));
     this.name = make("a", { className: "member-name", href: `${page.base}/connections/${id}` });
+    this.calls = callButtons(id, acts.calls, "round");
+    this.callTools = make("span", { className: "member-tools" }, ...this.calls);
     this.open = make("span", { className: "member-open" });
     this.words = make("p", { className: "member-words" });
     this.tools = make(
@@ -113,7 +116,7 @@ class PersonCard {
       this.#button("leave", () => acts.remove(this.#session.id, this.#row.name)),
     );
     this.flag = flagButton(() => acts.flag(this.#row));
-    this.item = make("li", { className: "member", "data-id": id }, this.shape, this.name, this.tools, this.flag, this.open, this.words, this.image);
+    this.item = make("li", { className: "member", "data-id": id }, this.shape, this.name, this.tools, this.callTools, this.flag, this.open, this.words, this.image);
   }
 
   #button(shape, act) {
@@ -136,6 +139,7 @@ class PersonCard {
       set(button, "aria-label", text);
       set(button, "title", text);
     }
+    for (const button of this.calls) button.show(row);
     showNotifications(this.open, row);
     showFlag(this.flag, row);
     this.#showWords(row, session);
@@ -146,6 +150,8 @@ class PersonCard {
     const parts = [];
     if (row.cause && row.cause !== "exam_not_started" && (!session || row.severity !== "info")) {
       parts.push(["strong", sentenceOf(row)], ["span", nextStepOf(row)]);
+    } else if (row.called && row.called.room !== page.roomId) {
+      parts.push(["span", t(row.called.kind === "town_hall" ? "call.away_hall" : "call.away")]);
     } else if (!session && row.joined === "ok") {
       parts.push(["span", t("meeting.not_seen_here")]);
     } else if (session && !session.video) {

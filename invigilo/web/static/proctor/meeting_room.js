@@ -1,15 +1,19 @@
 // A room's window where the room is a service's meeting: its frame, and beside it everybody who should be in there.
 
 import { enter, originOf } from "../meeting/meeting.js";
+import { Calls } from "./calls.js";
 import { Desk } from "./desk.js";
 import { Duties, look } from "./duty.js";
 import { Feed } from "./feed.js";
 import { Flags } from "./flag.js";
 import { bind } from "./keys.js";
 import { PeopleList } from "./meeting_people.js";
+import { MeetingDevices } from "./meeting_voice.js";
 import { page, say, t } from "./page.js";
-import { belongsIn, showTabs } from "./room_list.js";
+import { belongsHere, isCallWindow, placeOf, roomHere, titleOf } from "./places.js";
+import { showTabs } from "./room_list.js";
 import { isGone, sentenceOf } from "./status.js";
+import { Voice } from "./voice.js";
 
 const SAY_EVERY = 1_000; // ms between two reports of whom this page finds in the meeting
 const ANSWER_WITHIN = 8_000;
@@ -23,9 +27,8 @@ const tabs = find("room-tabs");
 const announce = find("announce");
 const flags = new Flags(feed);
 const desk = new Desk(feed);
-const people = new PeopleList({ pin, mute, remove, flag: (row) => flags.flag(row) });
 new Duties(feed);
-look(feed, "room", () => feed.rooms.get(page.roomId));
+look(feed, "room", () => roomHere(feed));
 
 /** Keys act on the person in the list who has the focus. */
 function onHere(run) {
@@ -58,7 +61,9 @@ class Entrance {
     clearTimeout(this.timer);
     this.meeting?.leave();
     this.meeting = null;
-    if (feed.send({ t: "enter", room: page.roomId })) this.become(this.state === "waiting" ? "joining" : this.state);
+    const here = roomHere(feed);
+    if (!here) return this.become("gone");
+    if (feed.send({ t: "enter", room: here.id })) this.become(this.state === "waiting" ? "joining" : this.state);
     this.timer = setTimeout(() => this.ask(), ANSWER_WITHIN);
   }
 
@@ -70,6 +75,8 @@ class Entrance {
     const mine = enter(message, find("meeting-frame"), wishes, {
       state: (state, detail) => mine === this.meeting && this.heard(state, detail),
       change: () => mine === this.meeting && show(),
+      own: (media, isOn, failed) => mine === this.meeting && devices.heard(media, isOn, failed),
+      chat: ({ from, text }) => from && calls.panel.heard({ name: from.name, at: feed.now(), text }),
     });
     this.meeting = mine;
   }
@@ -81,12 +88,27 @@ class Entrance {
 
   heard(state, detail) {
     this.become(state, detail);
-    if (state === "joined") this.pause = FIRST_PAUSE;
+    if (state === "joined") {
+      this.pause = FIRST_PAUSE;
+      devices.again();
+    }
     if (state === "joining" || state === "joined") return;
     this.meeting = null;
-    feed.send({ t: "seen", room: page.roomId, participants: null });
+    this.said(null);
     show();
     if (state !== "kicked") this.later();
+  }
+
+  said(participants) {
+    const here = roomHere(feed);
+    if (here) feed.send({ t: "seen", room: here.id, participants });
+  }
+
+  leave() {
+    clearTimeout(this.timer);
+    this.meeting?.leave();
+    this.meeting = null;
+    this.become("gone");
   }
 
   later() {
@@ -111,17 +133,42 @@ class Entrance {
 }
 
 const entrance = new Entrance();
+const devices = new MeetingDevices(entrance);
+const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
+const calls = new Calls(feed, { voice, heardBy });
+const people = new PeopleList({ pin, mute, remove, flag: (row) => flags.flag(row), calls });
+
+/** Heard by whom this page finds in the meeting, as far as the server lets them hear. */
+function heardBy() {
+  const here = roomHere(feed);
+  const members = [...feed.rows.values()].filter((row) => here && placeOf(row) === here.id && !isGone(row));
+  return { n: members.filter((row) => row.hears?.audio && people.isPresent(row.id)).length, all: members.length };
+}
 
 // --- who should be there, and who is ---
 
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
-const belongs = (row) => belongsIn(row, page.roomId) && !isGone(row);
+const belongs = (row) => belongsHere(row) && !isGone(row);
 
 function show() {
   const rows = [...feed.rows.values()].filter(belongs).sort((a, b) => collator.compare(a.name, b.name) || a.id - b.id);
   const found = entrance.participants;
   people.show(rows, found, feed);
+  showHere();
   wantStills(rows.filter((row) => !people.isPresent(row.id)).map((row) => row.id));
+}
+
+/** A call that is over says so, and leaves its meeting. */
+function showHere() {
+  if (!isCallWindow || !feed.exam) return;
+  const here = roomHere(feed);
+  if (here) say(find("here"), titleOf(here, feed.rows));
+  const isOver = !here || here.state === "closed" || here.state === "closing";
+  find("call-gone").hidden = !isOver;
+  find("meeting-room").hidden = isOver;
+  if (!isOver || entrance.state === "gone") return;
+  if (voice.isOn) voice.end();
+  entrance.leave();
 }
 
 /** Pictures of those who are not in the meeting: their own page still sends one a second, if it is there. */
@@ -138,7 +185,7 @@ function report() {
   const participants = found
     .filter((one) => one.identity)
     .map(({ identity, video, moderator }) => ({ identity: String(identity).slice(0, 64), video, moderator }));
-  feed.send({ t: "seen", room: page.roomId, participants });
+  entrance.said(participants);
 }
 
 const told = new Map();
@@ -185,12 +232,12 @@ feed.on("snapshot", () => {
   wanted = "";
   if (!entrance.meeting) entrance.ask();
   show();
-  showTabs(tabs, feed.rooms, page.roomId);
+  showTabs(tabs, feed, roomHere(feed));
 });
 feed.on("change", ({ rows, rooms }) => {
   show();
   speak(rows);
-  if (rooms) showTabs(tabs, feed.rooms, page.roomId);
+  if (rooms) showTabs(tabs, feed, roomHere(feed));
 });
 feed.on("meeting", (message) => entrance.ticket(message));
 feed.on("no_meeting", (message) => entrance.noTicket(message));
@@ -201,4 +248,5 @@ addEventListener("pagehide", () => entrance.meeting?.leave());
 
 entrance.become("waiting");
 feed.start();
-window.invigilo = { feed, entrance, people };
+for (const button of document.querySelectorAll("[data-close-window]")) button.addEventListener("click", () => window.close());
+window.invigilo = { feed, entrance, people, voice };

@@ -1,5 +1,6 @@
 // The monitoring page: rooms, filters, search, sorting, and the table.
 
+import { Calls } from "./calls.js";
 import { Desk } from "./desk.js";
 import { Duties, dutyWords, look } from "./duty.js";
 import { Feed } from "./feed.js";
@@ -15,10 +16,11 @@ import { Table } from "./table.js";
 import "./thresholds.js";
 
 const feed = new Feed();
+const calls = new Calls(feed);
 const desk = new Desk(feed);
 const flags = new Flags(feed);
 const selected = new Set();
-const table = new Table(feed, { selected, toggle, flag: (row) => flags.flag(row) });
+const table = new Table(feed, { selected, toggle, flag: (row) => flags.flag(row), calls });
 const heat = new HeatMap(feed, { selected, toggle });
 const groups = new Groups(feed, () => order.now());
 const roomList = document.querySelector("[data-room-list]");

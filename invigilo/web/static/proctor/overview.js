@@ -3,7 +3,8 @@
 import { look } from "./duty.js";
 import { Feed } from "./feed.js";
 import { icon, make, page, say, set, t } from "./page.js";
-import { fill, isHome } from "./room_list.js";
+import { COLLECTING } from "./places.js";
+import { fill } from "./room_list.js";
 import { hasHand, isGone, sentenceOf } from "./status.js";
 import { clearStill, showStill } from "./stills.js";
 
@@ -101,7 +102,7 @@ function arrange() {
   }
   for (const [number, one] of sections) {
     one.root.hidden = one.grid.childElementCount === 0;
-    const room = [...feed.rooms.values()].find((one) => one.number === number && isHome(one));
+    const room = [...feed.rooms.values()].find((one) => one.number === number && one.kind === COLLECTING);
     say(one.count, room ? `(${fill(room)})` : "");
   }
   empty.hidden = rows.length > 0 || !feed.exam;

@@ -64,8 +64,13 @@ function csrfToken() {
 
 /** Do a deed at the server, and return its answer. Throws an Error whose message is the server's own sentence, with its `code`. */
 export async function post(path, body) {
+  return ask("POST", path, body);
+}
+
+/** The same by any method. */
+export async function ask(method, path, body) {
   const response = await fetch(path, {
-    method: "POST",
+    method,
     headers: {
       "x-csrftoken": csrfToken(),
       accept: "application/json",

@@ -1,5 +1,7 @@
-// A room's window: the wall of live tiles, one of them enlarged if wished, the sound of one.
+// A room's window: the wall of live tiles, one of them enlarged if wished, the sound of one, and our own voice to all of them.
+// The same for a collecting room, a town hall and a talk with one candidate.
 
+import { Calls, heardIn } from "./calls.js";
 import { Desk } from "./desk.js";
 import { Duties, dutyWords, look } from "./duty.js";
 import { Feed } from "./feed.js";
@@ -7,10 +9,12 @@ import { Flags } from "./flag.js";
 import { bind } from "./keys.js";
 import { Order } from "./order.js";
 import { icon, make, page, say, set, t } from "./page.js";
-import { belongsIn, showTabs } from "./room_list.js";
+import { belongsHere, isCallWindow, placeOf, roomHere, titleOf } from "./places.js";
+import { showTabs } from "./room_list.js";
 import { Rotation } from "./rotation.js";
 import { isGone, sentenceOf } from "./status.js";
 import { Tile } from "./tile.js";
+import { OwnDevices, Voice } from "./voice.js";
 import { Watches } from "./watch.js";
 
 const feed = new Feed();
@@ -20,6 +24,7 @@ const tabs = document.querySelector("[data-room-tabs]");
 const empty = document.querySelector("[data-empty]");
 const announce = document.querySelector("[data-announce]");
 const tiles = new Map();
+const LIVE_TILES = 25; // beyond these, in a town hall, a tile shows stills; it is spoken to all the same
 let heard = null;
 let large = null;
 
@@ -28,11 +33,18 @@ const flags = new Flags(feed);
 new Duties(feed);
 /** Only to know whether somebody is busy with the wall: tiles are put in another order when asked, never by themselves. */
 const order = new Order(wall, () => {});
-const roomHere = () => feed.rooms.get(page.roomId);
-look(feed, "room", roomHere);
+look(feed, "room", () => roomHere(feed));
+/** Who gets what this page sends: those who are in its room now, not those called out of it. */
+function receivers() {
+  const here = roomHere(feed);
+  return here ? [...feed.rows.values()].filter((row) => placeOf(row) === here.id).map((row) => row.id) : [];
+}
+const devices = new OwnDevices(watches, receivers);
+const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
+const calls = new Calls(feed, { voice, heardBy: heardIn(feed, watches) });
 
 const collator = new Intl.Collator(page.language, { numeric: true, sensitivity: "base" });
-const belongs = (row) => belongsIn(row, page.roomId) && !isGone(row);
+const belongs = (row) => belongsHere(row) && !isGone(row);
 
 /** Tiles keep their place: newcomers come last, so nothing jumps under the pointer. */
 function arrange() {
@@ -49,7 +61,7 @@ function arrange() {
   for (const row of members) {
     let tile = tiles.get(row.id);
     if (!tile) {
-      tile = new Tile(row.id, { watches, sound: hear, enlarge, flag: (one) => flags.flag(one) });
+      tile = new Tile(row.id, { watches, sound: hear, enlarge, calls, flag: (one) => flags.flag(one), wantsVideo: tiles.size < LIVE_TILES });
       tile.onLive = wantStills;
       tiles.set(row.id, tile);
       wall.append(tile.root);
@@ -60,6 +72,25 @@ function arrange() {
   showAttention(members);
   fit();
   wantStills();
+  devices.send();
+  showHere();
+}
+
+let isTalk = false;
+/** A talk is heard without asking; a call that is over says so. */
+function showHere() {
+  const here = roomHere(feed);
+  if (here?.kind === "break_out" && !isTalk && tiles.size) {
+    isTalk = true;
+    hear([...tiles.values()][0]);
+  }
+  if (!isCallWindow || !feed.exam) return;
+  if (here) say(document.querySelector("[data-here]"), titleOf(here, feed.rows));
+  const isGoneNow = !here || here.state === "closed" || here.state === "closing";
+  document.querySelector("[data-call-gone]").hidden = !isGoneNow;
+  if (!isGoneNow) return;
+  empty.hidden = true;
+  if (voice.isOn) voice.end();
 }
 
 const WEIGHTS = { problem: 0, warning: 2, info: 3, ok: 3 };
@@ -122,11 +153,14 @@ function wantStills() {
   if (feed.send({ t: "stills", connections: ids })) wanted = mark;
 }
 
-function hear(tile) {
+async function hear(tile) {
   const before = heard;
   heard = before === tile ? null : tile;
   before?.hear(false);
-  heard?.hear(true);
+  if (heard && !(await heard.hear(true))) {
+    if (heard === tile) heard = null;
+    say(announce, t("call.click_to_hear"));
+  }
 }
 
 // --- one tile after the other, enlarged ---
@@ -147,7 +181,7 @@ const rotation = new Rotation({
 document.querySelector("[data-order-now]").addEventListener("click", problemsFirst);
 
 function showDuty() {
-  const room = roomHere();
+  const room = roomHere(feed);
   if (!room) return;
   const { has, watched } = dutyWords(feed, room);
   say(document.querySelector("[data-duty-here]"), `${has} · ${watched}`);
@@ -198,7 +232,7 @@ function speak(ids) {
 feed.on("change", ({ rows, rooms }) => {
   arrange();
   speak(rows);
-  if (rooms) showTabs(tabs, feed.rooms, page.roomId);
+  if (rooms) showTabs(tabs, feed, roomHere(feed));
   if (rooms) showDuty();
 });
 feed.on("exam", showDuty);
@@ -206,7 +240,7 @@ feed.on("snapshot", () => {
   wanted = "";
   arrange();
   showDuty();
-  showTabs(tabs, feed.rooms, page.roomId);
+  showTabs(tabs, feed, roomHere(feed));
 });
 feed.on("still", ({ id, jpeg }) => tiles.get(id)?.still(jpeg));
 setInterval(() => {
@@ -261,4 +295,5 @@ addEventListener("keydown", (event) => {
 });
 
 feed.start();
-window.invigilo = { feed, watches, tiles };
+for (const button of document.querySelectorAll("[data-close-window]")) button.addEventListener("click", () => window.close());
+window.invigilo = { feed, watches, tiles, voice };

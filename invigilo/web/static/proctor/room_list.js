@@ -1,23 +1,17 @@
 // Rooms with counts, those with problems first; as cards beside the table and as tabs above a wall.
 
 import { icon, make, page, say, set, t } from "./page.js";
+import { COLLECTING, addressOf, isOver, titleOf } from "./places.js";
 
 export function fill(room) {
   return room.size === null ? String(room.members) : t("room.fill", { members: room.members, size: room.size });
 }
 
-/** Whether a candidate belongs in this room: at home there, or called into it. */
-export function belongsIn(row, roomId) {
-  return row.room_id === roomId || row.called?.room === roomId;
-}
-
-export const isHome = (room) => room.kind === "collecting";
-
-/** Problems first, then by number. A room without members whose life is over is not shown; calls are not listed here. */
+/** Collecting rooms: problems first, then by number. A room without members whose life is over is not shown. */
 export function ordered(rooms, { problemsFirst = true } = {}) {
   const weight = (room) => (problemsFirst && (room.problems || room.state === "failed") ? 0 : 1);
   return [...rooms]
-    .filter((room) => isHome(room) && (room.state !== "closed" || room.members))
+    .filter((room) => room.kind === COLLECTING && (room.state !== "closed" || room.members))
     .sort((a, b) => weight(a) - weight(b) || a.number - b.number);
 }
 
@@ -91,35 +85,30 @@ export class RoomCards {
   }
 }
 
-/** Tabs stay in the order of numbers: what one clicks must not move. */
-export function showTabs(list, rooms, current) {
-  const wanted = ordered(rooms.values(), { problemsFirst: false });
-  const state = JSON.stringify([wanted, current]);
+/** Calls first, then rooms in the order of numbers: what one clicks must not move. */
+export function showTabs(list, { rooms, rows }, current) {
+  const calls = [...rooms.values()].filter((room) => room.kind !== COLLECTING && !isOver(room)).sort((a, b) => a.id - b.id);
+  const wanted = [...calls, ...ordered(rooms.values(), { problemsFirst: false })];
+  const state = JSON.stringify([wanted, wanted.map((room) => titleOf(room, rows)), current?.id]);
   if (list.dataset.state === state) return;
-  const focused = document.activeElement?.dataset?.number;
+  const focused = document.activeElement?.dataset?.room;
   list.dataset.state = state;
   list.replaceChildren(
-    ...wanted.map((room) =>
-      make(
-        "li",
-        {},
-        make(
-          "a",
-          {
-            className: "room-tab",
-            href: `${page.base}/rooms/${room.number}`,
-            "data-number": room.number,
-            "aria-current": room.id === current ? "page" : null,
-          },
-          `${t("room.number", { number: room.number })} (${fill(room)})`,
-          ...marks(room).map((one) => {
-            one.title = one.textContent;
-            return one;
-          }),
-        ),
-      ),
-    ),
+    ...wanted.map((room) => make("li", {}, tab(room, rows, room.id === current?.id))),
     make("li", {}, make("a", { className: "room-tab", href: `${page.base}/overview` }, icon("grid"), t("overview.title"))),
   );
-  if (focused) list.querySelector(`[data-number="${focused}"]`)?.focus();
+  if (focused) list.querySelector(`[data-room="${focused}"]`)?.focus();
+}
+
+function tab(room, rows, isCurrent) {
+  const count = room.kind === "break_out" ? "" : ` (${fill(room)})`;
+  const found = marks(room);
+  for (const one of found) one.title = one.textContent;
+  return make(
+    "a",
+    { className: "room-tab", href: addressOf(room), "data-room": room.id, "data-number": room.number, "aria-current": isCurrent ? "page" : null },
+    room.kind === COLLECTING ? null : icon("talk"),
+    `${titleOf(room, rows)}${count}`,
+    ...found,
+  );
 }

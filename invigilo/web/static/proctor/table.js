@@ -1,5 +1,6 @@
 // The table of all connections: keyed rows, and only those near the window are in the document.
 
+import { callButtons } from "./call_buttons.js";
 import { showDeed } from "./desk.js";
 import { flagButton, showFlag } from "./flag.js";
 import { age, make, page, say, set, t } from "./page.js";
@@ -9,11 +10,11 @@ const MARGIN = 8; // rows kept above and below the window
 const narrow = matchMedia("(max-width: 860px)");
 
 export class Table {
-  /** `selected`: a Set of ids; `toggle(id, isOn)`; `flag(row)`. */
-  constructor(feed, { selected = new Set(), toggle = () => {}, flag = () => {} } = {}) {
+  /** `selected`: a Set of ids; `toggle(id, isOn)`; `flag(row)`; `calls`. */
+  constructor(feed, { selected = new Set(), toggle = () => {}, flag = () => {}, calls = null } = {}) {
     this.feed = feed;
     this.selected = selected;
-    this.acts = { toggle, flag: (id) => flag(this.feed.rows.get(id)) };
+    this.acts = { toggle, flag: (id) => flag(this.feed.rows.get(id)), calls };
     this.body = document.querySelector("[data-rows]");
     this.root = document.querySelector("[data-table]");
     this.order = [];
@@ -111,6 +112,7 @@ export class Table {
 
 class Row {
   constructor(id, acts) {
+    this.calls = acts.calls ? callButtons(id, acts.calls, "round") : [];
     const cell = (name, ...children) => make("div", { role: "cell", className: `cell-${name}` }, ...children);
     this.link = make("a", { href: `${page.base}/connections/${id}` });
     this.sub = make("span", { className: "sub" });
@@ -129,7 +131,7 @@ class Row {
       "div",
       { role: "row", className: "table-row", "data-id": id },
       cell("select", make("label", { className: "box" }, this.box)),
-      cell("name", this.link, this.sub),
+      cell("name", this.link, this.sub, make("span", { className: "row-tools" }, ...this.calls)),
       cell("room", this.room),
       ...FACTS.map((fact) => cell(fact, this.facts[fact])),
       cell("cause", this.what, this.next),
@@ -155,7 +157,9 @@ class Row {
     set(this.root, "data-state", row.state);
     say(this.link, row.name);
     set(this.link, "title", row.name);
-    say(this.sub, row.group ? `${row.group} · ${clientLine(row)}` : clientLine(row));
+    for (const button of this.calls) button.show(row);
+    const where = row.called ? `${t(row.called.kind === "town_hall" ? "call.away_hall" : "call.away")} · ` : "";
+    say(this.sub, where + (row.group ? `${row.group} · ${clientLine(row)}` : clientLine(row)));
     say(this.room, row.room === null ? t("room.none") : String(row.room));
     set(this.room, "href", row.room === null ? null : `${page.base}/rooms/${row.room}`);
     set(this.room, "aria-label", row.room === null ? null : t("room.number", { number: row.room }));

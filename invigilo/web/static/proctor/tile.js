@@ -1,5 +1,6 @@
 // One candidate on a wall: live video where it can be had, stills else, and the cause where neither comes.
 
+import { callButtons } from "./call_buttons.js";
 import { showDeed } from "./desk.js";
 import { flagButton, showFlag } from "./flag.js";
 import { icon, make, page, say, set, t } from "./page.js";
@@ -10,7 +11,7 @@ import { clearStill, showStill } from "./stills.js";
 const STILL_FRESH = 5_000; // ms a still counts as a picture
 
 export class Tile {
-  constructor(id, { watches, sound = null, enlarge = null, details = true, flag = null }) {
+  constructor(id, { watches, sound = null, enlarge = null, details = true, calls = null, flag = null, wantsVideo = true }) {
     this.id = id;
     this.watches = watches;
     this.row = null;
@@ -28,6 +29,8 @@ export class Tile {
     this.meter = new Meter();
     this.flag = flag && flagButton(() => flag(this.row));
     this.sound = sound && make("button", { type: "button", className: "round", "aria-pressed": "false" }, icon("mute"));
+    this.away = make("span", { className: "tile-away" });
+    this.calls = calls ? callButtons(id, calls) : [];
     this.details =
       details &&
       make("a", { className: "round", href: `${page.base}/connections/${id}` }, icon("details"));
@@ -35,15 +38,16 @@ export class Tile {
       "article",
       { className: "tile", "data-id": id },
       make("div", { className: "stage" }, this.image, this.video, this.word, this.hand, this.cause, enlarge && this.button),
-      make("div", { className: "tile-foot" }, this.name, this.deed, this.open, this.meter.root, this.sound || null, this.flag, this.details || null),
+      make("div", { className: "tile-foot" }, this.name, this.away, this.deed, this.open, this.meter.root, this.sound || null, ...this.calls, this.flag, this.details || null),
     );
     if (enlarge) this.button.addEventListener("click", () => enlarge(this));
     if (sound) this.sound.addEventListener("click", () => sound(this));
-    watches.start(id, this.video, (live) => {
+    const onChange = (live) => {
       this.isLive = live;
       this.refresh();
       this.onLive?.(live);
-    });
+    };
+    watches.start(id, this.video, onChange, { wantsVideo });
   }
 
   still(jpeg) {
@@ -64,6 +68,9 @@ export class Tile {
       set(this.details, "aria-label", t("tile.details_of", { name: row.name }));
       set(this.details, "title", t("tile.details"));
     }
+    for (const button of this.calls) button.show(row);
+    const isAway = row.called !== null && row.called !== undefined && row.called.room !== page.roomId;
+    say(this.away, isAway ? t(row.called.kind === "town_hall" ? "call.away_hall" : "call.away") : "");
     showNotifications(this.open, row);
     this.showHand(row);
     showDeed(this.deed, row);
@@ -121,9 +128,25 @@ export class Tile {
     this.meter.show({ level: this.isLive ? this.watches.level(this.id) : null, told: this.row?.microphone ?? "none" });
   }
 
-  hear(on) {
-    this.isHeard = on;
+  /** A browser that wants a click first leaves the picture running, and the button up. */
+  async hear(on) {
+    this.showHeard(on);
     this.video.muted = !on;
+    if (!on || !this.video.srcObject) return true;
+    try {
+      await this.video.play();
+    } catch (error) {
+      if (error.name !== "NotAllowedError") return true;
+      this.video.muted = true;
+      this.video.play().catch(() => {});
+      this.showHeard(false);
+      return false;
+    }
+    return true;
+  }
+
+  showHeard(on) {
+    this.isHeard = on;
     set(this.sound, "aria-pressed", String(on));
     this.sound.querySelector("use").setAttribute("href", `${document.body.dataset.icons}#${on ? "sound" : "mute"}`);
     if (this.row) this.show(this.row);

@@ -1,14 +1,18 @@
-// Live video of candidates: one peer connection each, only receiving. The candidate's page offers, we answer.
+// Live video of candidates: one peer connection each. The candidate's page offers both ways, we answer both ways and send
+// nothing, until this page holds a broadcast: then our tracks are put in, and no new description is needed for it.
 
 const RESTART_AFTER = 2_500; // ms of a broken path before an ICE restart is asked for
 const START_OVER_AFTER = 9_000; // ms before everything is made anew
 const REPORT_EVERY = 1_000;
+
+const NOTHING = { audio: null, video: null };
 
 /** All watched connections of this page. */
 export class Watches {
   constructor(feed) {
     this.feed = feed;
     this.watches = new Map();
+    this.outgoing = () => NOTHING;
     feed.on("signal", (message) => this.watches.get(message.connection)?.take(message));
     feed.on("watching", (message) => this.watches.get(message.connection)?.introduced());
     feed.on("not_watching", (message) => this.watches.get(message.connection)?.notIntroduced());
@@ -18,10 +22,11 @@ export class Watches {
     setInterval(() => this.report(), REPORT_EVERY);
   }
 
-  /** Want live video of this connection in this element, until `stop`. */
-  start(id, video, onChange) {
+  /** Want live video of this connection in this element, until `stop`; `wantsVideo` false: only be heard by it. */
+  start(id, video, onChange, { wantsVideo = true } = {}) {
     if (this.watches.has(id)) return;
-    const watch = new Watch(this.feed, id, video, onChange);
+    const watch = new Watch(this, id, video, onChange);
+    watch.wantsVideo = wantsVideo;
     this.watches.set(id, watch);
     watch.ask();
   }
@@ -40,6 +45,17 @@ export class Watches {
     return this.watches.get(id)?.isLive ?? false;
   }
 
+  /** Whether what this page sends gets there. */
+  isConnected(id) {
+    return this.watches.get(id)?.pc?.connectionState === "connected";
+  }
+
+  /** What this page sends, and to whom, has changed: `outgoing(id)` gives `{audio, video, limits}`. */
+  send(outgoing = this.outgoing) {
+    this.outgoing = outgoing;
+    for (const watch of this.watches.values()) watch.send();
+  }
+
   /** What arrived, for the server's truth; and what stands still is mended. */
   async report() {
     const reports = await Promise.all([...this.watches.values()].map((watch) => watch.measure()));
@@ -49,8 +65,9 @@ export class Watches {
 }
 
 class Watch {
-  constructor(feed, id, video, onChange) {
-    this.feed = feed;
+  constructor(watches, id, video, onChange) {
+    this.watches = watches;
+    this.feed = watches.feed;
     this.id = id;
     this.video = video;
     this.onChange = onChange;
@@ -95,7 +112,10 @@ class Watch {
     }
     const pc = this.pc;
     await pc.setRemoteDescription({ type: "offer", sdp: message.sdp });
-    for (const transceiver of pc.getTransceivers()) transceiver.direction = "recvonly";
+    for (const transceiver of pc.getTransceivers()) {
+      transceiver.direction = transceiver.receiver.track.kind === "video" && !this.wantsVideo ? "sendonly" : "sendrecv";
+    }
+    await this.useTracks(pc);
     await pc.setLocalDescription(await pc.createAnswer());
     this.feed.send({ t: "signal", connection: this.id, kind: "answer", sdp: pc.localDescription.sdp });
   }
@@ -127,6 +147,21 @@ class Watch {
       this.feed.send({ t: "signal", connection: this.id, kind: "candidate", candidate: plain });
     };
     pc.onconnectionstatechange = () => pc === this.pc && this.pathChanged(pc.connectionState);
+  }
+
+  /** In turn with the signals, so that no track is put into a connection that is just being replaced. */
+  send() {
+    this.queue = this.queue.then(() => this.pc && this.useTracks(this.pc)).catch(() => {});
+  }
+
+  async useTracks(pc) {
+    const outgoing = this.watches.outgoing(this.id);
+    for (const { sender, receiver } of pc.getTransceivers()) {
+      const { kind } = receiver.track;
+      const track = outgoing[kind];
+      if (sender.track !== track) await sender.replaceTrack(track);
+      if (track && kind === "video") await limit(sender, outgoing.limits);
+    }
   }
 
   waitForFrame() {
@@ -208,4 +243,14 @@ class Watch {
     this.feed.send({ t: "unwatch", connection: this.id });
     this.drop();
   }
+}
+
+/** Every watched candidate costs an encoder of its own: many of them get a smaller picture, fewer times a second. */
+async function limit(sender, limits) {
+  const parameters = sender.getParameters();
+  const [encoding] = parameters.encodings ?? [];
+  if (!encoding || !limits || Object.entries(limits).every(([name, value]) => encoding[name] === value)) return;
+  Object.assign(encoding, limits);
+  parameters.degradationPreference = "maintain-framerate";
+  await sender.setParameters(parameters).catch(() => {});
 }
