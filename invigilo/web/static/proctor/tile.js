@@ -37,8 +37,8 @@ export class Tile {
     this.root = make(
       "article",
       { className: "tile", "data-id": id },
-      make("div", { className: "stage" }, this.image, this.video, this.word, this.hand, this.cause, enlarge && this.button),
-      make("div", { className: "tile-foot" }, this.name, this.away, this.deed, this.open, this.meter.root, this.sound || null, ...this.calls, this.flag, this.details || null),
+      make("div", { className: "stage" }, this.image, this.video, this.word, this.cause, enlarge && this.button, make("div", { className: "tile-asks" }, this.hand, this.open)),
+      make("div", { className: "tile-foot" }, this.name, this.away, this.deed, make("span", { className: "tile-tools" }, this.meter.root, this.sound || null, ...this.calls, this.flag, this.details || null)),
     );
     if (enlarge) this.button.addEventListener("click", () => enlarge(this));
     if (sound) this.sound.addEventListener("click", () => sound(this));
