@@ -521,6 +521,7 @@ class Hall:
 async def townhall(job: dict[str, Any]) -> dict[str, Any]:
     """Open a town hall, speak in it, close it; each time until the last page and the last client is told."""
     import aiohttp
+    from yarl import URL
 
     hall = Hall()
     base = f"http://127.0.0.1:{job['port']}"
@@ -532,11 +533,12 @@ async def townhall(job: dict[str, Any]) -> dict[str, Any]:
     await asyncio.sleep(5 + len(lives) / 200)
     hall.worst_ping = 0.0
     found: dict[str, Any] = {}
-    async with aiohttp.ClientSession() as session:
+    jar = aiohttp.CookieJar(unsafe=True)  # our host is an address
+    async with aiohttp.ClientSession(cookie_jar=jar) as session:
         async with session.get(base + job["link"]) as answer:
             answer.raise_for_status()
         headers = {"Accept": "application/json"}
-        headers["X-CSRFToken"] = session.cookie_jar.filter_cookies(base)["csrftoken"].value  # type: ignore[index]
+        headers["X-CSRFToken"] = jar.filter_cookies(URL(base))["csrftoken"].value
         calls = f"{base}{job['exam_path']}/calls"
         async with session.ws_connect(f"{base}{job['exam_path']}/socket", max_msg_size=0) as wall:
             reader = asyncio.create_task(_ignore(wall))
