@@ -144,7 +144,9 @@ async def test_the_window_shows_who_is_there_and_why_the_others_are_not(
             await expect(missing).to_be_visible()
             await expect(room.locator("[data-meeting-state]")).to_have_attribute("data-tone", "ok")
             await expect(missing).to_contain_text("Tom")
-            await until(lambda: tom.live.meeting.present(site.server.app.clock.now_ms()) is False)
+            await until(
+                lambda: tom.live.meeting.present(tom.live.room_id, site.server.app.clock.now_ms()) is False
+            )
             await expect(state(page, "watchers")).to_have_attribute("data-count", "1")
             assert [line for line in complaints if "favicon" not in line] == []
             frames = room.frame_locator("[data-meeting-frame] iframe").locator(".tile img[src^='data:']")
@@ -193,7 +195,9 @@ async def test_meetings_at_jaas_lie_under_the_app_id_on_both_sides(
         async with alive(lea):
             page = await opened(context, entry(lea))
             await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
-            await until(lambda: lea.live.meeting.present(site.server.app.clock.now_ms()) is True)
+            await until(
+                lambda: lea.live.meeting.present(lea.live.room_id, site.server.app.clock.now_ms()) is True
+            )
             (room,) = site.jitsi.rooms.by_name.values()
             (candidate,) = [one for one in room.members.values() if one.nick != "focus"]
             assert not candidate.is_moderator
