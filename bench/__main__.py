@@ -9,7 +9,9 @@ import time
 
 from bench import machine
 
-SECTIONS = ("pings", "burst", "join", "jitsi", "tiles", "overview", "memory", "office", "townhall")
+SECTIONS = (
+    "pings", "burst", "join", "jitsi", "townhall", "tiles", "overview", "desk", "memory", "office",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -472,6 +472,40 @@ async def stills(job: dict[str, Any]) -> dict[str, Any]:
     return {"sent": sent, "broken": len(broken)}
 
 
+async def events(job: dict[str, Any]) -> dict[str, Any]:
+    """So many warnings a second, one client after the other: each changes one row of the monitoring page."""
+    loop = asyncio.get_running_loop()
+    sent = 0
+
+    async def send(part_of_them: list[str], every: float) -> None:
+        nonlocal sent
+        _, wire = await loop.create_connection(Caller, "127.0.0.1", job["port"])
+        due = time.monotonic()
+        for turn in itertools.count():
+            event = {"type": "WARN_LOG", "timestamp": round(time.time() * 1000), "text": f"Change {turn}"}
+            headers = {
+                "Authorization": f"Bearer {job['bearer']}",
+                "SEBConnectionToken": part_of_them[turn % len(part_of_them)],
+                "Content-Type": "application/json;charset=UTF-8",
+            }
+            body = json.dumps(event).encode()
+            status, _ = await wire.call(request(job["port"], "POST", "/exam-api/v1/seblog", headers, body))
+            sent += status == 204
+            due += every
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    senders = 20
+    parts = [job["tokens"][1:][n::senders] for n in range(senders)]
+    tasks = [asyncio.create_task(send(one, senders / job["rate"])) for one in parts]
+    await asyncio.sleep(1)
+    print("ready", flush=True)
+    await asyncio.wait(tasks, timeout=job["seconds"], return_when=asyncio.FIRST_EXCEPTION)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return {"sent": sent}
+
+
 async def _ignore(socket: Any) -> None:
     with contextlib.suppress(Exception):
         async for _ in socket:
@@ -618,6 +652,7 @@ JOBS = {
     "arrive": arrive,
     "join": join,
     "stills": stills,
+    "events": events,
 }
 
 
