@@ -18,8 +18,7 @@ from invigilo.web.render import DONE_COOKIE
 _AREAS: tuple[tuple[str, str, Kind | None], ...] = (
     ("monitoring", "/monitoring", None),
     ("exams", "/exams", None),
-    ("finished", "/finished", None),
-    ("events", "/events", None),
+    ("records", "/finished", None),
     ("configurations", "/configurations", Kind.CONFIGURATION),
     ("connections", "/connections", Kind.CONNECTION),
     ("services", "/services", Kind.SERVICE),
@@ -27,9 +26,7 @@ _AREAS: tuple[tuple[str, str, Kind | None], ...] = (
     ("activity", "/activity", Kind.ACTIVITY),
 )
 
-_LOOKING_BACK = {"finished", "events"}
-
-_ALSO = {"exams": ("/templates",), "people": ("/institutions",)}
+_ALSO = {"exams": ("/templates",), "records": ("/events",), "people": ("/institutions",)}
 """Pages that belong to an area though their address begins otherwise."""
 
 
@@ -42,11 +39,8 @@ def areas_of(account: Account, path: str) -> tuple[Area, ...]:
             is_here=any(path == one or path.startswith(f"{one}/") for one in (to, *_ALSO.get(name, ()))),
         )
         for name, to, kind in _AREAS
-        if (
-            may_look_back(account)
-            if name in _LOOKING_BACK
-            else kind is None or Right.SEE in rights_in(account, kind)
-        )
+        if (kind is None or Right.SEE in rights_in(account, kind))
+        and (name != "records" or may_look_back(account))
     )
 
 

@@ -473,9 +473,9 @@ SOURCES: dict[str, tuple[MomentKind, Source]] = {
     "deeds": (MomentKind.DEED, _deeds),
     "instructions": (MomentKind.INSTRUCTION, _instructed),
     "instruction_ends": (MomentKind.INSTRUCTION, _instruction_ends),
+    "events": (MomentKind.EVENT, _events),
     "notifications": (MomentKind.NOTIFICATION, _opened),
     "notifications_settled": (MomentKind.NOTIFICATION, _settled),
-    "events": (MomentKind.EVENT, _events),
 }
 """Where moments come from, in the order in which they stand when they happened at once."""
 
