@@ -199,6 +199,24 @@ def assess(evidence: Evidence) -> Truth:
     )
 
 
+def next_doubt(
+    now: int,
+    *,
+    last_ping: int | None,
+    last_still_at: int | None,
+    last_frames_at: int | None,
+    socket_heard_at: int | None,
+) -> int | None:
+    """When the next of these proofs stops proving anything; None when all have, or none was."""
+    proofs = (
+        (last_ping, MISSING_AFTER_MS),
+        (last_still_at, STILL_PROOF_MS),
+        (last_frames_at, VIDEO_PROOF_MS),
+        (socket_heard_at, PAGE_PROOF_MS),
+    )
+    return min((at + span for at, span in proofs if at is not None and at + span > now), default=None)
+
+
 def way_in(*, capability: Capability, join_by: JoinBy, service: str, provider_can: bool = False) -> WayIn:
     """The client's own meeting program where the exam asks for it and it can, else our page, else none."""
     if join_by is JoinBy.NATIVE:

@@ -14,7 +14,7 @@ from invigilo.monitoring.indicators import STANDARD, Thresholds, Values, levels
 from invigilo.monitoring.live import LiveConnection
 from invigilo.monitoring.model import ConnectionState, InstructionType, NotificationKind
 from invigilo.monitoring.notes import EMPTY, Tally
-from invigilo.monitoring.truth import Evidence, Severity, Truth, assess
+from invigilo.monitoring.truth import Evidence, Severity, Truth, assess, next_doubt
 
 Row = dict[str, Any]
 """A row as docs/protocol.md describes it."""
@@ -213,6 +213,18 @@ def _deed(live: LiveConnection, now: int) -> dict[str, Any] | None:
     if not answers.is_shown(live.sent, answer, now=now):
         return None
     return {"what": live.sent.deed.value, "answer": answer.value, "at": live.sent.asked_at}
+
+
+def doubt_at(live: LiveConnection, now: int) -> int | None:
+    """When a row may change though nothing happens: a proof gets too old."""
+    page = live.page
+    return next_doubt(
+        now,
+        last_ping=live.last_ping,
+        last_still_at=page.last_still_at,
+        last_frames_at=page.last_frames_at,
+        socket_heard_at=page.heard_at,
+    )
 
 
 TICKS = ("last_ping", "seb_at", "joined_at", "frames_at")

@@ -1,7 +1,8 @@
 """The live stream of each exam: computed once a tick, sent as the same bytes to every proctor's page.
 
-A tick is a quarter of a second. Connections that changed are judged anew on each tick, all of them once a second, because
-facts decay with time alone. What is sent are whole rows that differ from what was sent before; mere pings travel as pairs.
+A tick is a quarter of a second. Connections that changed are judged anew on each tick, and those of which a proof gets too
+old in it; all of them once a second, because facts decay with time alone. What is sent are whole rows that differ from what
+was sent before; mere pings travel as pairs.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class _ExamState:
     rooms: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     exam: dict[str, Any] = field(default_factory=dict[str, Any])
     dirty: set[int] = field(default_factory=set[int])
+    doubts: dict[int, int] = field(default_factory=dict[int, int])
+    """When the next proof of a connection gets too old."""
     quiet: int = 0
 
 
@@ -200,12 +203,19 @@ class Stream:
         conditions = self._conditions(exam)
         dirty, state.dirty = state.dirty, set()
         present = self._live.by_exam.get(exam.id, {})
+        now = conditions.now_ms
+        dirty.update(i for i, at in state.doubts.items() if at <= now)
         ids = list(present) if everybody else [i for i in dirty if i in present]
         rows: list[wall.Row] = []
         pings: list[tuple[int, int | None]] = []
         for connection_id in ids:
             live = present[connection_id]
             row = self._row(exam, live, conditions)
+            doubt = wall.doubt_at(live, now)
+            if doubt is None:
+                state.doubts.pop(connection_id, None)
+            else:
+                state.doubts[connection_id] = doubt
             before = state.rows.get(connection_id)
             state.rows[connection_id] = row
             if before is None or wall.without_ticks(before) != wall.without_ticks(row):
@@ -217,6 +227,7 @@ class Stream:
         for connection_id in gone:
             del state.rows[connection_id]
             state.pings.pop(connection_id, None)
+            state.doubts.pop(connection_id, None)
         return rows, gone, pings
 
     def _room_list(self, exam: Exam, state: _ExamState) -> list[dict[str, Any]]:

@@ -38,6 +38,8 @@ from invigilo.monitoring.model import (
     Sent,
 )
 from invigilo.monitoring.notes import LONGEST_BACK_MS, NoteWish, moment_of, problems
+from invigilo.monitoring.rules import MISSING_AFTER_MS
+from invigilo.monitoring.truth import PAGE_PROOF_MS, STILL_PROOF_MS, VIDEO_PROOF_MS, next_doubt
 
 NOW = 1_000_000_000
 WELL = Values(is_open=True, ping_age_ms=900, errors=0, warnings=0, battery=80, wlan=70, wlan_connected=True)
@@ -271,3 +273,26 @@ def test_a_flag_may_be_wordless_and_a_note_may_not() -> None:
     assert problems(wish) == []
     assert [one.code for one in problems(replace(wish, is_incident=False))] == ["missing"]
     assert [one.code for one in problems(replace(wish, text="half \ud800"))] == ["control_characters"]
+
+
+# --- when to look again ---
+
+
+@given(
+    st.tuples(*[st.none() | st.integers(NOW - 20_000, NOW) for _ in range(4)]),
+)
+def test_between_two_doubts_no_proof_gets_too_old(times: tuple[int | None, ...]) -> None:
+    """Whoever looks again at that moment, and not before, misses nothing."""
+    names = ("last_ping", "last_still_at", "last_frames_at", "socket_heard_at")
+    spans = (MISSING_AFTER_MS, STILL_PROOF_MS, VIDEO_PROOF_MS, PAGE_PROOF_MS)
+
+    def holding(now: int) -> list[bool]:
+        return [at is not None and now - at < span for at, span in zip(times, spans, strict=True)]
+
+    doubt = next_doubt(NOW, **dict(zip(names, times, strict=True)))
+    if doubt is None:
+        assert not any(holding(NOW))
+        return
+    assert doubt > NOW
+    assert holding(doubt - 1) == holding(NOW)
+    assert holding(doubt) != holding(NOW)
