@@ -5,7 +5,8 @@ through those few events one by one. Events of the time before there was an inde
 of a server with millions of them starts at once.
 
 On SQLite a piece takes its turn to write like everybody else, waits while events wait to be written, and rests afterwards as
-long as it took. On PostgreSQL the database keeps the index; here it is only made, if the server may.
+long as it took. On PostgreSQL the database keeps the index; here it is made, if the server may, and what the database put
+aside while events were written is sorted in.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 PIECE = 1_000  # events indexed in one transaction
 PAUSE = 1.0  # seconds between two looks for new ones
 BUSY = 500  # events waiting to be written, above which indexing waits
+TIDY_EVERY = 5.0
 _LOCK = 0x1271618  # any number, the same on every node: one node makes the index of PostgreSQL
 
 
@@ -47,8 +49,11 @@ class EventIndex:
             await asyncio.sleep(3_600)
         elif not self._is_begun:
             await self._begin()
-        elif not self._database.is_sqlite or self._waiting() > BUSY:
+        elif self._waiting() > BUSY:
             await asyncio.sleep(PAUSE)
+        elif not self._database.is_sqlite:
+            await asyncio.sleep(TIDY_EVERY)
+            await self.tidy()
         else:
             began = time.monotonic()
             _, left = await self.index_some()
@@ -81,6 +86,12 @@ class EventIndex:
                 return False
             raise
         return True
+
+    async def tidy(self) -> None:
+        """PostgreSQL, one node at a time."""
+        async with self._work() as w:
+            if (await w.db.execute(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))).scalar_one():
+                await queries.tidy_word_index(w.db)
 
     async def begin_postgresql(self) -> bool:
         """Make the index, unless it is there or another node makes it; False when `pg_trgm` is not to be had."""

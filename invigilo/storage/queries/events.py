@@ -61,6 +61,7 @@ LARGEST_WINDOW = 4_000_000
 TARGET = 0.12  # seconds a window should take
 COUNTED = 1_000  # matches up to which they are counted
 COUNTING = 0.25  # seconds after which only the page is looked for
+PENDING = 65_536  # kB of words that PostgreSQL may keep unsorted
 NARROW = 5_000  # connections up to which their own index is asked
 
 _e, _c = client_events.c, client_connections.c
@@ -185,7 +186,7 @@ def _connections(wish: EventWish, sight: Sight) -> tuple[ColumnElement[bool], bo
     return and_(*conditions), len(conditions) > 1 or sight.supporter_id is not None
 
 
-def _fits(db: AsyncConnection, wish: EventWish) -> list[ColumnElement[bool]]:
+def _fits(wish: EventWish) -> list[ColumnElement[bool]]:
     """What is asked of the event itself."""
     conditions: list[ColumnElement[bool]] = []
     if wish.types:
@@ -198,15 +199,29 @@ def _fits(db: AsyncConnection, wish: EventWish) -> list[ColumnElement[bool]]:
         conditions.append(_e.numeric_value >= wish.value_from)
     if wish.value_to is not None:
         conditions.append(_e.numeric_value <= wish.value_to)
-    return [*conditions, *(_has_word(db, word) for word in sorted(wish.words, key=len, reverse=True))]
+    return conditions
 
 
-def _has_word(db: AsyncConnection, word: str) -> ColumnElement[bool]:
-    """On PostgreSQL the database makes the word's letters small, too: of some (İ) it thinks otherwise than Python."""
+def _has_words(db: AsyncConnection, words: Sequence[str], how: How) -> list[ColumnElement[bool]]:
+    """The longest first: it is the one that most often does not fit, and then the others are not asked."""
+    ordered = sorted(words, key=len, reverse=True)
     if db.dialect.name == "sqlite":
-        return folded(_e.text, word).contains(word.lower(), autoescape=True)
-    plain = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return func.lower(_e.text).like(func.lower(literal(f"%{plain}%")))
+        return [folded(_e.text, word).contains(word.lower(), autoescape=True) for word in ordered]
+    return [_has_word(word, by_index=how == "pg_words" and len(word) >= SHORTEST) for word in ordered]
+
+
+def _has_word(word: str, *, by_index: bool) -> ColumnElement[bool]:
+    """On PostgreSQL the database makes the word's letters small, too: of some (İ) it thinks otherwise than Python.
+
+    Only `LIKE` asks the index, which must not be asked for shorter words, and not in windows: it knows no ids. And small
+    letters of ASCII alone cost a fraction of those of every alphabet.
+    """
+    if by_index:
+        plain = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        return func.lower(_e.text).like(func.lower(literal(f"%{plain}%")))
+    if word.isascii():
+        return func.strpos(func.lower(_e.text.collate("C")), word.lower()) > 0
+    return func.strpos(func.lower(_e.text), func.lower(literal(word))) > 0
 
 
 def _one_of(db: AsyncConnection, ids: Sequence[int]) -> ColumnElement[bool]:
@@ -270,7 +285,7 @@ async def search(
             break
     else:
         reached = None  # looked at everything
-    found = Found(await _details(db, ids[:limit], sight))
+    found = Found(await _details(db, ids[:limit]))
     found.counted, found.has_more = min(len(ids), COUNTED), reached is not None or len(ids) > COUNTED
     if len(ids) > limit:
         found.next = ids[limit - 1]
@@ -285,13 +300,14 @@ class _Looking:
 
     def __init__(
         self,
-        fits: list[ColumnElement[bool]],
+        wish: EventWish,
         connections: ColumnElement[bool],
         ids: Sequence[int] | None,
         words: Sequence[str],
         stretches: list[Stretch],
     ) -> None:
-        self._fits = fits
+        self._fits = _fits(wish)
+        self._wished = wish.words
         self._connections = connections
         self._ids = ids
         self._words = words
@@ -322,7 +338,7 @@ class _Looking:
             parts = within(await _blocks(db, wish), low, high)
         words = [word.lower() for word in wish.words if len(word) >= SHORTEST]
         stretches = await _stretches(db, parts, "scan" if ids is None else "narrow", has_words=bool(words))
-        return cls(_fits(db, wish), connections, ids, words, stretches)
+        return cls(wish, connections, ids, words, stretches)
 
     async def look(
         self, db: AsyncConnection, stretch: Stretch, high: int, wanted: int, clock: _Clock
@@ -350,7 +366,7 @@ class _Looking:
         return found[-1], found
 
     def _query(self, db: AsyncConnection, how: How, low: int, high: int) -> Select[Any]:
-        query = select(_e.id).where(*self._fits)
+        query = select(_e.id).where(*self._fits, *_has_words(db, self._wished, how))
         if how == "words":
             row = _words.c.rowid
             query = query.select_from(_words.join(client_events, _e.id == row))
@@ -452,7 +468,7 @@ async def _stretches(
     ]
 
 
-async def _details(db: AsyncConnection, ids: Sequence[int], sight: Sight) -> list[FoundEvent]:
+async def _details(db: AsyncConnection, ids: Sequence[int]) -> list[FoundEvent]:
     if not ids:
         return []
     on_roster = and_(candidates.c.exam_id == _c.exam_id, candidates.c.user_id == _c.user_session_id)
@@ -467,7 +483,7 @@ async def _details(db: AsyncConnection, ids: Sequence[int], sight: Sight) -> lis
         .join(client_connections, _c.id == _e.connection_id)
         .join(exams, exams.c.id == _c.exam_id)
         .outerjoin(candidates, on_roster)
-        .where(_e.id.in_(ids), connections_seen(sight))
+        .where(_e.id.in_(ids))
         .order_by(_e.id.desc())
     )
     return [
@@ -620,5 +636,15 @@ async def make_word_index(db: AsyncConnection) -> None:
     """
     await db.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {_INDEX}"))
     await db.execute(
-        text(f"CREATE INDEX CONCURRENTLY {_INDEX} ON client_events USING gin (lower(text) gin_trgm_ops)")
+        text(
+            f"CREATE INDEX CONCURRENTLY {_INDEX} ON client_events USING gin (lower(text) gin_trgm_ops) "
+            f"WITH (gin_pending_list_limit = {PENDING})"
+        )
     )
+
+
+async def tidy_word_index(db: AsyncConnection) -> None:
+    """Sort in what was written lately: PostgreSQL keeps it in a list first, which is quick, and would sort it in while
+    somebody writes once the list is full.
+    """
+    await db.execute(text(f"SELECT gin_clean_pending_list('{_INDEX}')"))
