@@ -9,7 +9,7 @@ import time
 
 from bench import machine
 
-SECTIONS = ("pings", "burst", "join", "jitsi", "tiles", "overview", "memory", "office")
+SECTIONS = ("pings", "burst", "join", "jitsi", "tiles", "overview", "memory", "office", "townhall")
 
 
 def main() -> None:

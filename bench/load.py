@@ -478,7 +478,147 @@ async def _ignore(socket: Any) -> None:
             pass
 
 
-JOBS = {"hammer": hammer, "pace": pace, "arrive": arrive, "join": join, "stills": stills}
+# --- a town hall ---
+
+
+class Hall:
+    """Who was told what, and when, since the last wish of the proctor."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.wanted = ""
+        self.pages: dict[int, float] = {}
+        self.natives: dict[int, float] = {}
+        self.worst_ping = 0.0
+
+    def begin(self, wanted: str) -> None:
+        self.pages, self.natives = {}, {}
+        self.wanted, self.began = wanted, time.perf_counter()
+
+    def page_heard(self, number: int, message: dict[str, Any]) -> None:
+        if message.get("t") != "placed" or not message.get("room"):
+            return
+        kind = message["room"]["kind"]
+        found = {"open": kind == "town_hall", "hold": message["receive_audio"], "close": kind == "collecting"}
+        if found.get(self.wanted):
+            self.pages.setdefault(number, time.perf_counter() - self.began)
+
+    def native_heard(self, number: int, answer: bytes) -> None:
+        words = {"open": b'"townhall"', "hold": b'"jitsiMeetReceiveAudio":"true"', "close": b'"proctoring"'}
+        wanted = words.get(self.wanted)
+        if wanted is not None and wanted in answer.replace(b'": "', b'":"'):
+            self.natives.setdefault(number, time.perf_counter() - self.began)
+
+    async def told(self, pages: int, natives: int) -> dict[str, Any]:
+        """Until everybody was told, or a minute is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                while len(self.pages) < pages or len(self.natives) < natives:  # noqa: ASYNC110  (sampled, not signalled)
+                    await asyncio.sleep(0.02)
+        return {"pages": list(self.pages.values()), "natives": list(self.natives.values())}
+
+
+async def townhall(job: dict[str, Any]) -> dict[str, Any]:
+    """Open a town hall, speak in it, close it; each time until the last page and the last client is told."""
+    import aiohttp
+    from yarl import URL
+
+    hall = Hall()
+    base = f"http://127.0.0.1:{job['port']}"
+    lives = [asyncio.create_task(_page_in_hall(job, hall, n, key)) for n, key in enumerate(job["pages"])]
+    lives += [
+        asyncio.create_task(_native_in_hall(job, hall, n, token)) for n, token in enumerate(job["natives"])
+    ]
+    everybody = (len(job["pages"]), len(job["natives"]))
+    await asyncio.sleep(5 + len(lives) / 200)
+    hall.worst_ping = 0.0
+    found: dict[str, Any] = {}
+    jar = aiohttp.CookieJar(unsafe=True)  # our host is an address
+    async with aiohttp.ClientSession(cookie_jar=jar) as session:
+        async with session.get(base + job["link"]) as answer:
+            answer.raise_for_status()
+        headers = {"Accept": "application/json"}
+        headers["X-CSRFToken"] = jar.filter_cookies(URL(base))["csrftoken"].value
+        calls = f"{base}{job['exam_path']}/calls"
+        async with session.ws_connect(f"{base}{job['exam_path']}/socket", max_msg_size=0) as wall:
+            reader = asyncio.create_task(_ignore(wall))
+            hall.begin("open")
+            async with session.post(calls, json={"kind": "town_hall"}, headers=headers) as answer:
+                call = (await answer.json())["id"]
+            answered = time.perf_counter() - hall.began
+            found["open"] = {**await hall.told(*everybody), "answered": answered}
+            await asyncio.sleep(3)
+            hall.begin("hold")
+            hold = {"t": "hold", "room": call, "audio": True, "video": False, "chat": False}
+            await wall.send_json(hold)
+            found["hold"] = {**await hall.told(*everybody), "answered": time.perf_counter() - hall.began}
+            await wall.send_json(hold)
+            await asyncio.sleep(3)
+            hall.begin("close")
+            async with session.delete(f"{calls}/{call}", headers=headers) as answer:
+                answer.raise_for_status()
+            answered = time.perf_counter() - hall.began
+            found["close"] = {**await hall.told(*everybody), "answered": answered}
+            reader.cancel()
+    for life in lives:
+        life.cancel()
+    await asyncio.gather(*lives, return_exceptions=True)
+    return {**found, "worst_ping": hall.worst_ping}
+
+
+async def _page_in_hall(job: dict[str, Any], hall: Hall, number: int, entry_key: str) -> None:
+    from websockets.asyncio.client import connect
+
+    await asyncio.sleep(number / 200)
+    async with connect(f"ws://127.0.0.1:{job['port']}/e/{entry_key}/socket", proxy=None) as socket:
+        await socket.send(json.dumps({"t": "hello", "tab": f"t{number}", "language": "en", "seb": None}))
+        due = time.perf_counter() + 3
+        while True:
+            try:
+                frame = await asyncio.wait_for(socket.recv(), max(0.01, due - time.perf_counter()))
+            except TimeoutError:
+                await socket.send('{"t":"ping","n":1}')
+                due = time.perf_counter() + 3
+                continue
+            message = json.loads(frame)
+            hall.page_heard(number, message)
+            if message.get("t") in {"welcome", "placed"}:
+                await socket.send(json.dumps({"t": "confirm", "revision": message["revision"]}))
+
+
+async def _native_in_hall(job: dict[str, Any], hall: Hall, number: int, token: str) -> None:
+    """Pings once a second, and confirms what it is told with the next ping, as iPads do."""
+    _, wire = await asyncio.get_running_loop().create_connection(Caller, "127.0.0.1", job["port"])
+    headers = {
+        "Authorization": f"Bearer {job['bearer']}",
+        "SEBConnectionToken": token,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    confirm = ""
+    due = time.perf_counter() + number / max(1, len(job["natives"]))
+    for turn in itertools.count(1):
+        await asyncio.sleep(due - time.perf_counter())
+        due += 1
+        form = f"ping-number={turn}" + (f"&instruction-confirm={confirm}" if confirm else "")
+        sent = time.perf_counter()
+        ping = request(job["port"], "POST", "/exam-api/v1/sebping", headers, form.encode())
+        status, answer = await wire.call(ping)
+        hall.worst_ping = max(hall.worst_ping, time.perf_counter() - sent)
+        confirm = ""
+        if status == 200:
+            hall.native_heard(number, answer)
+            found = re.search(rb'"instruction-confirm": *"(\d+)"', answer)
+            confirm = found[1].decode() if found else ""
+
+
+JOBS = {
+    "townhall": townhall,
+    "hammer": hammer,
+    "pace": pace,
+    "arrive": arrive,
+    "join": join,
+    "stills": stills,
+}
 
 
 def main() -> None:

@@ -18,22 +18,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from bench import machine
 from invigilo import demo
 from invigilo.clock import SystemClock
-from invigilo.exams.model import Service
+from invigilo.exams.model import JoinBy, Service
 from invigilo.proctoring.model import RoomKind, RoomState
 from invigilo.secrets_box import digest
 from invigilo.settings import Settings
 from invigilo.storage.opening import open_storage
 from invigilo.storage.queries import exams as exam_queries
-from invigilo.storage.tables import client_connections, desired_places, room_members, rooms
+from invigilo.storage.tables import client_connections, desired_places, exams, room_members, rooms
 from invigilo.storage.work import Work
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOM_SIZE = 25
+_WINDOWS = "Windows 11, Microsoft Windows NT 10.0.22631.0 (x64)"
 DAY = 86_400_000  # ms
 
 
@@ -96,8 +97,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def exam_with(connections: int, *, room_size: int = ROOM_SIZE) -> AsyncGenerator[Exam]:
-    """A folder as `invigilo demo` makes it, with connections in the middle of their exam already in it."""
+async def exam_with(
+    connections: int, *, room_size: int = ROOM_SIZE, natives: int = 0
+) -> AsyncGenerator[Exam]:
+    """A folder as `invigilo demo` makes it, with connections in the middle of their exam already in it.
+
+    The first `natives` of them are clients that can be called in by instruction.
+    """
     folder = Path(tempfile.mkdtemp(prefix="invigilo-bench-"))
     port = free_port()
     try:
@@ -105,13 +111,13 @@ async def exam_with(connections: int, *, room_size: int = ROOM_SIZE) -> AsyncGen
         url = f"http://127.0.0.1:{port}"
         file, link = await demo._prepare(arguments, Settings(), folder, url, demo.people())  # noqa: SLF001  (one set-up for both)
         exam = Exam(folder, port, file, link)
-        await _fill(exam, connections, room_size)
+        await _fill(exam, connections, room_size, natives)
         yield exam
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _fill(exam: Exam, count: int, room_size: int) -> None:
+async def _fill(exam: Exam, count: int, room_size: int, natives: int) -> None:
     clock = SystemClock()
     storage = await open_storage(Settings(data_dir=exam.folder), clock=clock)
     exam.bearer = secrets.token_urlsafe(32)
@@ -132,13 +138,15 @@ async def _fill(exam: Exam, count: int, room_size: int) -> None:
                 expires_at=now + DAY,
             )
             if count:
-                await w.db.execute(insert(client_connections), _connection_rows(exam, now))
+                await w.db.execute(insert(client_connections), _connection_rows(exam, now, natives))
+                if natives:
+                    await w.db.execute(update(exams).values(join_by=JoinBy.NATIVE.value))
                 await _place(w, exam, room_size, now)
     finally:
         await storage.close()
 
 
-def _connection_rows(exam: Exam, now: int) -> list[dict[str, Any]]:
+def _connection_rows(exam: Exam, now: int, natives: int) -> list[dict[str, Any]]:
     return [
         {
             "token_hash": digest(token),
@@ -149,8 +157,8 @@ def _connection_rows(exam: Exam, now: int) -> list[dict[str, Any]]:
             "state": "active",
             "user_session_id": f"Candidate {number:05d}",
             "machine_name": f"LAB-{number:05d}",
-            "os_name": "Windows 11, Microsoft Windows NT 10.0.22631.0 (x64)",
-            "seb_version": "3.10.2",
+            "os_name": "iPad (iPadOS 17.5)" if number <= natives else _WINDOWS,
+            "seb_version": "3.5" if number <= natives else "3.10.2",
             "flags": [],
             "created_at": now,
             "config_downloaded_at": now,
@@ -193,6 +201,13 @@ async def serving(exam: Exam) -> AsyncIterator[Child]:
     """`invigilo serve` as anybody starts it, on SQLite."""
     command = ["-m", "invigilo.cli", "serve", "--port", str(exam.port), "--data-dir", str(exam.folder)]
     async with _child([*command, "--log-level", "warning"], exam.port) as child:
+        yield child
+
+
+@asynccontextmanager
+async def called_in(exam: Exam) -> AsyncIterator[Child]:
+    """The same at a meeting service into which clients are called (`bench.called`)."""
+    async with _child(["-m", "bench.called", str(exam.port), str(exam.folder)], exam.port) as child:
         yield child
 
 

@@ -53,6 +53,8 @@ CLOSED_STAYS = 3_600_000  # ms a closed connection stays in memory, and so on th
 QUIT_PAUSE = 5_000  # ms between two SEB_QUIT while the reason lasts (seb-client-api.md §8 Q22)
 UNKNOWN_STAYS = 10_000  # ms an unknown connection token is remembered as unknown
 UNKNOWN_LIMIT = 10_000
+RELOAD_AT_ONCE = 200
+"""Connections read again in one go: when a thousand are called at once, pings are answered in between."""
 NOTIFICATIONS = 2_000  # of one client in a day; each is a row of its own
 OPEN_NOTIFICATIONS = 50  # of one client; nobody has so many hands
 
@@ -725,7 +727,9 @@ class Connections:
                 if self._resync_due:
                     await self.load_all()  # also what other nodes made meanwhile
                     self._resync_due = False
-                await self.reload(ids)
+                while ids:
+                    await self.reload(ids[:RELOAD_AT_ONCE])
+                    del ids[:RELOAD_AT_ONCE]
             except Unavailable:
                 self._reload_ids.update(ids)
                 await asyncio.sleep(1)

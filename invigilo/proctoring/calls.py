@@ -73,6 +73,8 @@ class Calls:
         self._rooms = rooms
         self._clock = clock
         self._provider_of = provider_of
+        self._held: dict[tuple[int, str], Perception] = {}
+        """What pages at this node hold, by room and page: saying it again is one statement."""
 
     # --- opening and closing ---
 
@@ -179,16 +181,24 @@ class Calls:
         """
         wish = Perception(wish.audio or wish.video, wish.video, wish.chat)  # who is seen is heard
         exam = self._directory.exam(exam.id)
+        if not wish:
+            self._held.pop((room_id, holder), None)
         try:
             rules.may_hold(exam, wish)
             self._provider_must_carry(exam, wish)
         except Refused:
             await self._change_hold(exam, room_id, holder, NOTHING, by=by)
             raise
-        if wish and await self._renew(room_id, holder, wish):
+        if wish and self._held.get((room_id, holder)) == wish and await self._renew(room_id, holder, wish):
             return wish
         await self._change_hold(exam, room_id, holder, wish, by=by)
+        if wish:
+            self._held[room_id, holder] = wish
         return wish
+
+    def page_left(self, holder: str) -> None:
+        """A proctor's page is gone from this node; what it held ends with its lease, unless it is back by then."""
+        self._held = {key: wish for key, wish in self._held.items() if key[1] != holder}
 
     def _provider_must_carry(self, exam: Exam, wish: Perception) -> None:
         if wish.audio:

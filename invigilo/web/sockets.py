@@ -444,6 +444,7 @@ class Sockets:
             finally:
                 checking.cancel()
                 self._hub.proctor_left(mine)
+                self._calls.page_left(mine.peer)
                 if mine.in_meeting is not None:
                     self._meetings.proctor_left(exam.id, mine.peer)
 

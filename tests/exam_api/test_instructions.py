@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 
 import invigilo
+from invigilo.proctoring.model import Perception
+from invigilo.proctoring.places import perceive_words
 from invigilo.simulate.stand_in import StandInService
 from tests.server import SET_UP, Answer, SebWire, Server, running
 
@@ -143,13 +145,28 @@ def _words_of_the_package() -> dict[str, set[str]]:
 
 
 @pytest.mark.spec("seb-client-api", 46)
-async def test_nothing_sends_a_reconfiguration_yet() -> None:
-    """So none lacks a flag. Whoever sends the first one replaces this test by one that looks for all three."""
+@pytest.mark.parametrize("service_type", ["JITSI_MEET", "ZOOM"])
+@pytest.mark.parametrize("perceives", [Perception(), Perception(audio=True), Perception(True, True, True)])
+def test_a_reconfiguration_names_all_three_flags(service_type: str, perceives: Perception) -> None:
+    """Windows 3.2 refuses fewer, the others take a missing one for off; all of one family, never of both."""
+    words = perceive_words(service_type, perceives)
+    assert len(words) == 3
+    assert words.keys() in (
+        {"jitsiMeetReceiveAudio", "jitsiMeetReceiveVideo", "jitsiMeetFeatureFlagChat"},
+        {"zoomReceiveAudio", "zoomReceiveVideo", "zoomFeatureFlagChat"},
+    )
+    assert set(words.values()) <= {"true", "false"}
+
+
+@pytest.mark.spec("seb-client-api", 46)
+async def test_only_one_place_makes_reconfigurations() -> None:
+    """So there is no other whose flags would have to be looked at."""
     senders = {m for m, words in _words_of_the_package().items() if "InstructionType.RECONFIGURE" in words}
-    assert senders <= {
-        "monitoring/model.py",
+    assert senders == {
         "monitoring/instructions.py",
-        "monitoring/capability.py",
+        "monitoring/service.py",
+        "proctoring/places.py",
+        "storage/queries/calls.py",
     }
 
 
@@ -157,4 +174,6 @@ async def test_nothing_sends_a_reconfiguration_yet() -> None:
 async def test_nothing_sends_a_zoom_or_screen_proctoring_instruction_yet() -> None:
     """Whoever sends the first one replaces this test by one that looks for its attributes and its receivers."""
     for module, words in _words_of_the_package().items():
+        if module == "proctoring/places.py":
+            words.discard("ZOOM")  # what a reconfiguration there would say
         assert not words & {"ZOOM", "SCREEN_PROCTORING", "zoomRoom", "screenProctoringServiceURL"}, module

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,24 +13,54 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from invigilo.accounts.model import Account
 from invigilo.clock import SetClock, to_ms
+from invigilo.errors import NotFound, Refused
 from invigilo.jobs import Jobs
 from invigilo.monitoring.live import REPLACED_SILENCE, LiveConnection
-from invigilo.monitoring.model import Device
-from invigilo.proctoring.model import RoomState
+from invigilo.monitoring.model import Device, Instruction
+from invigilo.proctoring.model import Hold, Perception, Room, RoomKind, RoomState
 from invigilo.secrets_box import digest
 from invigilo.simulate.stand_in import Mood, StandInService
 from invigilo.storage.engine import SQLITE_FILE, database_url, open_database
+from invigilo.storage.queries import calls as call_queries
 from invigilo.storage.queries import connections as connection_queries
 from invigilo.storage.queries import rooms as queries
+from invigilo.storage.queries.connections import ConnectionRow
 from invigilo.storage.tables import room_members
 from invigilo.storage.work import Work
 from tests.world import MORNING, WINDOWS, World, open_world
 
 GRACE = timedelta(seconds=120)
-PING_PAUSE = timedelta(seconds=10)
-"""How far the clock may move at once: whoever pings must not look silent."""
+PING_PAUSE = timedelta(seconds=5)
+"""How far the clock may move at once: whoever pings must not look silent, and whoever holds must not lapse."""
 SYSTEMS = (WINDOWS, "iPad (iPadOS 17.5)", "macOS Version 14.5 (Build 23F79)")
+
+
+@dataclass
+class Acts:
+    """The meeting a client is in, and what it lets its candidate perceive there."""
+
+    room: str | None = None
+    perceives: tuple[bool, bool, bool] = (False, False, False)
+
+    def take(self, attributes: dict[str, str], *, forgets: bool) -> None:
+        if "jitsiMeetRoom" in attributes:
+            self.room = attributes["jitsiMeetRoom"]
+            self.perceives = (False, False, False) if forgets else self.perceives
+        elif "jitsiMeetReceiveAudio" in attributes:
+            keys = ("jitsiMeetReceiveAudio", "jitsiMeetReceiveVideo", "jitsiMeetFeatureFlagChat")
+            audio, video, chat = (attributes[key] == "true" for key in keys)
+            self.perceives = (audio, video, chat)
+
+
+@dataclass
+class ProctorPage:
+    """One open page of a proctor, as candidates' pages call it, and what it lets which room perceive."""
+
+    name: str
+    account: Account
+    holds: dict[int, Perception] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -43,6 +75,17 @@ class Seb:
     is_pinging: bool = True
     has_left: bool = False
     heard_at: int = 0
+    forgetful: Acts = field(default_factory=Acts)
+    remembering: Acts = field(default_factory=Acts)
+    """What it acts on, if a join makes it forget what it perceived, and if not: clients of both kinds exist (§3.10)."""
+    confirms: int | None = None
+    """The instruction its next ping confirms."""
+
+    def obey(self, instruction: Instruction) -> None:
+        """Act as a client does that is called in by instruction, and confirm with the next ping."""
+        for acts, forgets in ((self.forgetful, True), (self.remembering, False)):
+            acts.take(instruction.attributes, forgets=forgets)
+        self.confirms = instruction.id
 
 
 @dataclass
@@ -55,6 +98,8 @@ class Day:
     sebs: list[Seb] = field(default_factory=list)
     number_of_room: dict[int, int] = field(default_factory=dict)
     newest_membership: int = 0
+    pages: list[ProctorPage] = field(default_factory=list)
+    pages_so_far: int = 0
 
     # --- what candidates do ---
 
@@ -90,9 +135,9 @@ class Day:
         seb.has_left = True
         assert await self.world.connections.close(seb.token)
 
-    def ping(self, seb: Seb) -> None:
+    def ping(self, seb: Seb, confirm: str | None = None) -> None:
         seb.heard_at = self.world.clock.now_ms()
-        self.world.ping(self.live(seb))
+        self.world.ping(self.live(seb), confirm)
 
     async def let_pass(self, time: timedelta) -> None:
         """The clock moves; who pings goes on pinging."""
@@ -103,6 +148,56 @@ class Day:
             for seb in self.inside:
                 if seb.is_pinging:
                     self.ping(seb)
+            for page in self.pages:
+                for room_id, wish in list(page.holds.items()):
+                    await self.hold(page, room_id, wish)
+
+    # --- what proctors do ---
+
+    def open_page(self, account: Account) -> ProctorPage:
+        self.pages_so_far += 1
+        page = ProctorPage(f"page-{self.pages_so_far}", account)
+        self.pages.append(page)
+        return page
+
+    async def open_call(self, kind: RoomKind, sebs: Sequence[Seb], by: Account) -> None:
+        """Refused where it must be: that is checked by what holds afterwards."""
+        ids = sorted({self.live(seb).id for seb in sebs})
+        with contextlib.suppress(Refused):
+            await self.world.calls.open(self.world.exam, kind, ids, by=by)
+
+    async def close_call(self, room_id: int, by: Account) -> None:
+        await self.world.calls.close(self.world.exam, room_id, by=by)
+
+    async def hold(self, page: ProctorPage, room_id: int, wish: Perception) -> None:
+        try:
+            held = await self.world.calls.hold(self.world.exam, room_id, page.name, wish, by=page.account)
+        except (Refused, NotFound):
+            page.holds.pop(room_id, None)
+            return
+        page.holds[room_id] = held
+        if not held:
+            del page.holds[room_id]
+
+    async def rooms(self) -> list[Room]:
+        """Those that are not closed."""
+        async with self.world.reading() as w:
+            return [
+                room for room in await queries.of_exam(w.db, self.world.exam_id) if room.state.takes_members
+            ]
+
+    # --- what clients are told ---
+
+    async def deliver(self, *, lossy: bool = False) -> None:
+        """One ping of everybody who pings, with what it brings; a lossy net loses every confirmation."""
+        for seb in self.inside:
+            if not seb.is_pinging:
+                continue
+            confirms, seb.confirms = seb.confirms, None
+            self.ping(seb, None if lossy or confirms is None else str(confirms))
+            instruction = await self.world.connections.next_instruction(self.live(seb))
+            if instruction is not None:
+                seb.obey(instruction)
 
     @property
     def inside(self) -> list[Seb]:
@@ -183,6 +278,8 @@ class Day:
         await world.writer.flush()
         world.rooms._wake.set()
         await self._jobs()._follow_rooms()
+        await asyncio.gather(*world.rooms._calls.values())  # however busy this machine is
+        await world.rooms.refresh()
         while (task := world.connections._reload_task) is not None and not task.done():
             await task
 
@@ -193,8 +290,9 @@ class Day:
         async with self.world.reading() as w:
             rooms = await queries.of_exam(w.db, self.world.exam_id)
             members = await _members(w)
+            called = await call_queries.members_of_calls(w.db, self.world.exam_id)
         assert {r.id: r.member_count for r in rooms if r.member_count} == {
-            k: len(v) for k, v in members.items()
+            k: len(v) for k, v in {**members, **called}.items()
         }
 
     async def check(self) -> None:
@@ -202,6 +300,9 @@ class Day:
         async with self.world.reading() as w:
             rooms = await queries.of_exam(w.db, self.world.exam_id)
             members = await _members(w)
+            called = await call_queries.members_of_calls(w.db, self.world.exam_id)
+            now = self.world.clock.now_ms()
+            holds = await call_queries.holds_of_exam(w.db, self.world.exam_id, now=now)
             rows = await connection_queries.of_exam(w.db, self.world.exam_id)
             joined = (
                 await w.db.execute(
@@ -214,17 +315,77 @@ class Day:
             newest = (await w.db.execute(select(func.max(room_members.c.id)))).scalar_one()
         self.newest_membership = newest or 0
         self._nobody_is_in_two_rooms(members)
-        self._numbers_count_up({room.id: room.number for room in rooms})
+        self._nobody_is_in_two_rooms(called)
+        self._numbers_count_up(rooms)
+        self._calls_are_sound(rooms, called, holds)
         for room in rooms:
-            assert room.member_count == len(members.get(room.id, []))
+            assert room.member_count == len({**members, **called}.get(room.id, []))
             assert room.state.takes_members or not room.member_count, f"{room} still has members"
-            if self.size is not None and room.id in newly_filled:
+            if self.size is not None and room.id in newly_filled and not room.is_call:
                 assert room.member_count <= self.size, f"{room} was filled beyond {self.size}"
         for row in rows:
             is_here = row.state.is_open and row.replaced_at is None
             assert row.room_id is None or is_here, f"{row} left and keeps its place"
-        place = {member: room for room, ids in members.items() for member in ids}
-        assert {row.id: row.room_id for row in rows} == {row.id: place.get(row.id) for row in rows}
+        home = {member: room for room, ids in members.items() for member in ids}
+        assert {row.id: row.home_id for row in rows} == {row.id: home.get(row.id) for row in rows}
+        self._everybody_is_where_they_belong(rooms, home, called, rows)
+
+    def _calls_are_sound(self, rooms: list[Room], called: dict[int, list[int]], holds: list[Hold]) -> None:
+        """One town hall; no break-out room without anybody; nobody perceived in a room that is not open."""
+        kinds = {room.id: room.kind for room in rooms if room.state.takes_members}
+        assert list(kinds.values()).count(RoomKind.TOWN_HALL) <= 1
+        aside = {room_id for room_id, kind in kinds.items() if kind is RoomKind.BREAK_OUT}
+        assert aside == set(called), "a break-out room ends with its last member"
+        is_open = {room.id for room in rooms if room.state is RoomState.OPEN}
+        assert {hold.room_id for hold in holds} <= is_open
+
+    def _everybody_is_where_they_belong(
+        self, rooms: list[Room], home: dict[int, int], called: dict[int, list[int]], rows: list[ConnectionRow]
+    ) -> None:
+        """At every commit: aside, in the town hall, at home; never in a call that is not open."""
+        is_open = {room.id for room in rooms if room.state is RoomState.OPEN}
+        hall = [room.id for room in rooms if room.kind is RoomKind.TOWN_HALL and room.id in is_open]
+        aside = {one: room for room, ids in called.items() if room in is_open for one in ids}
+        for row in rows:
+            at_home = home.get(row.id)
+            wanted = aside.get(row.id) or (hall[0] if hall else at_home)
+            assert row.room_id == (None if at_home is None else wanted), row
+
+    async def check_perceived(self) -> None:
+        """Once lapsed holds were swept: everybody perceives what is on where they are, and nothing else."""
+        async with self.world.reading() as w:
+            now = self.world.clock.now_ms()
+            holds = await call_queries.holds_of_exam(w.db, self.world.exam_id, now=now)
+            rows = await connection_queries.of_exam(w.db, self.world.exam_id)
+        for row in rows:
+            on = [hold.perceived for hold in holds if hold.room_id == row.room_id]
+            expected = (
+                any(one.audio or one.video for one in on),
+                any(one.video for one in on),
+                any(one.chat for one in on),
+            )
+            assert row.receive == expected, row
+
+    async def check_obeyed(self) -> None:
+        """After enough pings: clients that are called in by instruction are where they belong, and perceive what is on."""
+        for _ in range(40):
+            await self.let_pass(timedelta(seconds=1))
+            await self.deliver()
+            await self.work()
+            lives = [self.live(seb) for seb in self.inside if seb.is_pinging]
+            if not any(live.queue or live.claimed for live in lives) and all(
+                live.confirmed_revision == live.revision or live.device.os_name != SYSTEMS[1]
+                for live in lives
+            ):
+                break
+        names = {room.id: room.name for room in await self.rooms()}
+        for seb in self.inside:
+            live = self.live(seb)
+            if seb.device.os_name != SYSTEMS[1] or not seb.is_pinging or live.room_state != "open":
+                continue
+            for acts in (seb.forgetful, seb.remembering):
+                assert (acts.room, acts.perceives) == (names[live.room_id or 0], live.receive), seb
+            assert live.confirmed_revision == live.revision
 
     def _nobody_is_in_two_rooms(self, members: dict[int, list[int]]) -> None:
         twice = [
@@ -232,9 +393,12 @@ class Day:
         ]
         assert not twice
 
-    def _numbers_count_up(self, numbers: dict[int, int]) -> None:
-        """One after the other, and a room keeps its number for good."""
-        assert list(numbers.values()) == list(range(1, len(numbers) + 1))
+    def _numbers_count_up(self, rooms: list[Room]) -> None:
+        """One after the other in each kind, and a room keeps its number for good."""
+        for kind in RoomKind:
+            of_kind = [room.number for room in rooms if room.kind is kind]
+            assert of_kind == list(range(1, len(of_kind) + 1))
+        numbers = {room.id: room.number for room in rooms}
         assert self.number_of_room.items() <= numbers.items()
         self.number_of_room = numbers
 
@@ -242,6 +406,7 @@ class Day:
         """What must also hold once the jobs have had their turn."""
         await self.check()
         await self._memory_shows_what_is_stored()
+        await self.check_perceived()
         for seb in self.inside:
             live = self.live(seb)
             if not self.is_running:
@@ -269,15 +434,17 @@ class Day:
             for r in rooms
             if r.state is not RoomState.CLOSED
         ]
-        assert shown == stored
+        assert shown == stored, (shown, stored)
         for row in rows:
             live = self.world.live.by_id.get(row.id)
             if live is not None:
                 assert _places(live) == _places(row)
-        listed = Counter(live.room_number for live in self.world.live.of_exam(self.world.exam_id))
-        assert {v.number: v.members for v in self.views()} == {
-            v.number: listed[v.number] for v in self.views()
-        }
+        listed = Counter(live.home_id for live in self.world.live.of_exam(self.world.exam_id))
+        for view in self.views():
+            if view.kind == RoomKind.COLLECTING.value:
+                assert view.members == listed[view.id]
+            else:
+                assert view.members == len(view.connections)
 
     def views(self) -> list[Any]:
         return self.world.rooms.of_exam(self.world.exam)
@@ -320,5 +487,6 @@ def _places(one: Any) -> tuple[Any, ...]:
     """What memory mirrors of a connection's place; the same of a row and of a live connection."""
     return (
         one.state, one.room_id, one.room_number, one.room_state, one.room_reason, one.revision, one.placed_at,
-        one.replaced_by, one.replaced_at,
+        one.replaced_by, one.replaced_at, one.home_id, one.home_number, one.room_kind, one.receive, one.is_beyond,
+        one.room_revision,
     )  # fmt: skip

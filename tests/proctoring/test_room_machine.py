@@ -17,13 +17,18 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from invigilo.accounts.model import Account
+from invigilo.proctoring.model import Perception, RoomKind
 from invigilo.simulate.stand_in import Mood
 from tests.proctoring.day import SYSTEMS, Seb, open_day
+from tests.proctoring.test_calls import ADA, BEA
 
 USERS = [f"user-{n}" for n in range(8)]
 MACHINES = [f"LAB-{n:02d}" for n in range(8)]
 EXPLORE = int(os.environ.get("EXPLORE", "0"))
 
+proctors = st.sampled_from([ADA, BEA])
+wishes = st.builds(Perception, st.booleans(), st.booleans(), st.booleans())
 users, machines, systems = st.sampled_from(USERS), st.sampled_from(MACHINES), st.sampled_from(SYSTEMS)
 someone = st.integers(0, 30)
 """Any of those who fit, by position."""
@@ -45,6 +50,9 @@ class RoomMachine(RuleBasedStateMachine):
             self.runner.run(self.day.let_pass(timedelta(seconds=11)))
             self.day.service.mood = Mood.WELL
             self.then(jobs=True)
+            self.runner.run(self.day.let_pass(timedelta(seconds=31)))  # failed steps are due again
+            self.then(jobs=True)
+            self.runner.run(self.day.check_obeyed())
         finally:
             self.runner.run(self.day.over())
             self.runner.close()
@@ -147,6 +155,54 @@ class RoomMachine(RuleBasedStateMachine):
     def reopen(self, jobs: bool) -> None:
         self.runner.run(self.day.reopen())
         self.then(jobs)
+
+    # --- proctors ---
+
+    @precondition(lambda self: self.is_running)
+    @rule(by=proctors, jobs=jobs)
+    def open_town_hall(self, by: Account, jobs: bool) -> None:
+        self.runner.run(self.day.open_call(RoomKind.TOWN_HALL, [], by))
+        self.then(jobs)
+
+    @precondition(lambda self: self.is_running and self.day.inside)
+    @rule(which=st.lists(someone, min_size=1, max_size=3), by=proctors, jobs=jobs)
+    def call_aside(self, which: list[int], by: Account, jobs: bool) -> None:
+        sebs = [self.pick(one, self.day.inside) for one in which]
+        self.runner.run(self.day.open_call(RoomKind.BREAK_OUT, sebs, by))
+        self.then(jobs)
+
+    @rule(which=someone, by=proctors, times=st.integers(1, 2), jobs=jobs)
+    def close_call(self, which: int, by: Account, times: int, jobs: bool) -> None:
+        calls = [room for room in self.runner.run(self.day.rooms()) if room.is_call]
+        for _ in range(times if calls else 0):
+            self.runner.run(self.day.close_call(calls[which % len(calls)].id, by))
+        self.then(jobs)
+
+    @precondition(lambda self: len(self.day.pages) < 4)
+    @rule(by=proctors)
+    def open_page(self, by: Account) -> None:
+        self.day.open_page(by)
+
+    @precondition(lambda self: self.day.pages)
+    @rule(page=someone, which=someone, wish=wishes, jobs=jobs)
+    def let_a_room_perceive(self, page: int, which: int, wish: Perception, jobs: bool) -> None:
+        rooms = self.runner.run(self.day.rooms())
+        if rooms:
+            room = rooms[which % len(rooms)]
+            mine = self.day.pages[page % len(self.day.pages)]
+            self.runner.run(self.day.hold(mine, room.id, wish))
+        self.then(jobs)
+
+    @precondition(lambda self: self.day.pages)
+    @rule(page=someone)
+    def a_proctors_browser_dies(self, page: int) -> None:
+        """Nobody says anything: its leases run out."""
+        del self.day.pages[page % len(self.day.pages)]
+
+    @rule(lossy=st.booleans(), times=st.integers(1, 3))
+    def pings_bring_instructions(self, lossy: bool, times: int) -> None:
+        for _ in range(times):
+            self.runner.run(self.day.deliver(lossy=lossy))
 
     # --- the service, the server, time ---
 

@@ -70,7 +70,7 @@ async def post(
 
 
 def present(site: MeetingSite, live: LiveConnection) -> bool | None:
-    return live.meeting.present(site.server.app.clock.now_ms())
+    return live.meeting.present(live.room_id, site.server.app.clock.now_ms())
 
 
 async def test_a_client_is_in_the_room_when_the_service_says_so(site: MeetingSite) -> None:
