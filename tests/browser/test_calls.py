@@ -266,3 +266,33 @@ async def test_a_message_arrives_is_read_and_answered_in_the_chat(
         await room.locator("body").press("m")
         await expect(panel.locator(".message[data-said]")).to_contain_text("May I use the dictionary?")
         await expect(back.locator("[data-message-list]")).not_to_contain_text("dictionary")
+
+
+WANTS_A_CLICK = """
+const play = HTMLMediaElement.prototype.play;
+let clicked = false;
+addEventListener("pointerdown", () => { clicked = true; }, true);
+HTMLMediaElement.prototype.play = function () {
+    if (this.muted || clicked) return play.call(this);
+    return Promise.reject(new DOMException("not without a click", "NotAllowedError"));
+};
+"""
+
+
+async def test_sound_that_wants_a_click_first_asks_for_it(
+    server: Server, context: BrowserContext, browser: Browser
+) -> None:
+    """Some engines keep a page silent until somebody has clicked in it; Chromium does not while it captures."""
+    lea = await server.ready()
+    async with candidates(browser, lea) as (page,):
+        await page.add_init_script(WANTS_A_CLICK)
+        await page.reload()
+        room = await signed_in(context, server, "/rooms/1")
+        await expect(room.locator(".tile.has-video")).to_have_count(1)
+        await press(room, "audio")
+        await says(page, "room.speaks")
+        await expect(page.locator("[data-blocked]")).to_be_visible()
+        assert not await page.evaluate(PLAYING)
+        await page.get_by_role("button", name="Hear the proctor").click()
+        await hears(page)
+        await expect(page.locator("[data-blocked]")).to_be_hidden()

@@ -19,6 +19,7 @@ export class Hearing {
     this.#pictures = root.querySelector("[data-proctor-pictures]");
     this.#blocked = root.querySelector("[data-blocked]");
     this.#blocked.querySelector("button").addEventListener("click", () => this.#play());
+    for (const act of ["pointerdown", "keydown"]) window.addEventListener(act, () => !this.#blocked.hidden && this.#play());
     every(() => LOOK_EVERY, () => this.#look());
   }
 

@@ -19,7 +19,7 @@ export class Calls {
   #voice;
   #outcome = { text: "", link: null };
   #heardBy;
-  #othersMark = "";
+  #othersMark = null;
   panel;
 
   /** `voice`: what this page can broadcast with, or null. `heardBy()`: how many of its room get it, where that is known. */
@@ -243,7 +243,7 @@ export class Calls {
     const mark = JSON.stringify(lines.map(({ room, text }) => [room.id, text, room.state]));
     if (mark === this.#othersMark) return;
     this.#othersMark = mark;
-    list.replaceChildren(...lines.map((line) => this.#line(line, here)));
+    list.replaceChildren(...(lines.length ? lines.map((line) => this.#line(line, here)) : [make("li", {}, t("call.nobody"))]));
   }
 
   #holdWords({ by, audio, video, since }, room) {

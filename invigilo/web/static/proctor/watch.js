@@ -112,8 +112,10 @@ class Watch {
     }
     const pc = this.pc;
     await pc.setRemoteDescription({ type: "offer", sdp: message.sdp });
+    const used = firstOfEach(pc);
     for (const transceiver of pc.getTransceivers()) {
-      transceiver.direction = transceiver.receiver.track.kind === "video" && !this.wantsVideo ? "sendonly" : "sendrecv";
+      const isUnseen = transceiver === used.video && !this.wantsVideo;
+      transceiver.direction = !Object.values(used).includes(transceiver) ? "inactive" : isUnseen ? "sendonly" : "sendrecv";
     }
     await this.useTracks(pc);
     await pc.setLocalDescription(await pc.createAnswer());
@@ -126,7 +128,8 @@ class Watch {
     this.session = name;
     this.decoded = 0;
     const stream = new MediaStream();
-    pc.ontrack = ({ track, receiver }) => {
+    pc.ontrack = ({ track, receiver, transceiver }) => {
+      if (firstOfEach(pc)[track.kind] !== transceiver) return;
       if ("playoutDelayHint" in receiver) receiver.playoutDelayHint = 0;
       stream.addTrack(track);
       if (track.kind === "audio") this.hearing = receiver;
@@ -156,8 +159,7 @@ class Watch {
 
   async useTracks(pc) {
     const outgoing = this.watches.outgoing(this.id);
-    for (const { sender, receiver } of pc.getTransceivers()) {
-      const { kind } = receiver.track;
+    for (const [kind, { sender }] of Object.entries(firstOfEach(pc))) {
       const track = outgoing[kind];
       if (sender.track !== track) await sender.replaceTrack(track);
       if (track && kind === "video") await limit(sender, outgoing.limits);
@@ -243,6 +245,13 @@ class Watch {
     this.feed.send({ t: "unwatch", connection: this.id });
     this.drop();
   }
+}
+
+/** One picture and one sound each way, whatever a candidate's page offers: each of ours would be encoded once more. */
+function firstOfEach(pc) {
+  const found = {};
+  for (const transceiver of pc.getTransceivers()) found[transceiver.receiver.track.kind] ??= transceiver;
+  return found;
 }
 
 /** Every watched candidate costs an encoder of its own: many of them get a smaller picture, fewer times a second. */
