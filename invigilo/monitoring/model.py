@@ -161,6 +161,10 @@ class MomentKind(StrEnum):
     DEED = "deed"
     INSTRUCTION = "instruction"
     NOTIFICATION = "notification"
+    NOTE = "note"
+    """What a proctor wrote of the candidate, incidents too."""
+    MESSAGE = "message"
+    """What proctors and the candidate wrote to each other."""
     EVENT = "event"
 
 

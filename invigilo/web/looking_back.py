@@ -132,7 +132,17 @@ EVENT_COLUMNS = (
 )
 CONNECTION_COLUMNS = (
     *("candidate", "user_id", "group", "state", "first_seen", "last_seen", "ended", "events", "errors"),
-    *("warnings", "notifications", "rooms", "computer", "account", "system", "seb_version", "address"),
+    *(
+        "warnings",
+        "notifications",
+        "incidents",
+        "rooms",
+        "computer",
+        "account",
+        "system",
+        "seb_version",
+        "address",
+    ),
     "connection",
 )
 
@@ -220,7 +230,10 @@ async def _connection_lines(
                     shown(one.first_seen, zone),
                     shown(one.last_seen, zone),
                     shown(one.closed_at, zone),
-                    *(str(n) for n in (one.events, one.errors, one.warnings, one.notifications)),
+                    *(
+                        str(n)
+                        for n in (one.events, one.errors, one.warnings, one.notifications, one.incidents)
+                    ),
                     room_names(site, language, one.rooms),
                     *(
                         one.machine_name or "",

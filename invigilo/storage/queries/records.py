@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, not_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, case, exists, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.clock import from_ms
@@ -30,6 +30,7 @@ from invigilo.storage.queries.exam_office import state_column
 from invigilo.storage.queries.listing import containing, is_row_id, page_of
 from invigilo.storage.tables import (
     activity,
+    call_members,
     candidates,
     client_connections,
     client_events,
@@ -37,6 +38,9 @@ from invigilo.storage.tables import (
     exams,
     institutions,
     instructions,
+    message_deliveries,
+    messages,
+    notes,
     notifications,
     room_members,
     rooms,
@@ -157,6 +161,8 @@ class ConnectionRecord:
     events: int = 0
     """Lines that are kept; the counts by kind above count what was dropped, too."""
     notifications: int = 0
+    incidents: int = 0
+    """That count: those taken back do not."""
     rooms: tuple[tuple[str, int], ...] = ()
     """Kind and number of each room it was in, in that order."""
 
@@ -277,28 +283,34 @@ async def _counted(db: AsyncConnection, found: list[ConnectionRecord]) -> list[C
     ids = [one.id for one in found]
     events = await _counts(db, client_events.c.connection_id, ids)
     notified = await _counts(db, notifications.c.connection_id, ids)
-    been: dict[int, list[tuple[str, int]]] = defaultdict(list)
-    query = (
-        select(room_members.c.connection_id, rooms.c.kind, rooms.c.number)
-        .join(rooms, rooms.c.id == room_members.c.room_id)
-        .where(room_members.c.connection_id.in_(ids))
-        .order_by(room_members.c.since, room_members.c.id)
+    incidents = await _counts(
+        db, notes.c.connection_id, ids, notes.c.is_incident, notes.c.taken_back_at.is_(None)
     )
-    for row in await db.execute(query):
-        been[row.connection_id].append((row.kind, row.number))
+    been: dict[int, list[tuple[int, str, int]]] = defaultdict(list)
+    for stays in (room_members, call_members):
+        query = (
+            select(stays.c.connection_id, stays.c.since, rooms.c.kind, rooms.c.number)
+            .join(rooms, rooms.c.id == stays.c.room_id)
+            .where(stays.c.connection_id.in_(ids))
+        )
+        for row in await db.execute(query):
+            been[row.connection_id].append((row.since, row.kind, row.number))
     return [
         replace(
             one,
             events=events.get(one.id, 0),
             notifications=notified.get(one.id, 0),
-            rooms=tuple(dict.fromkeys(been[one.id])),
+            incidents=incidents.get(one.id, 0),
+            rooms=tuple(dict.fromkeys((kind, number) for _, kind, number in sorted(been[one.id]))),
         )
         for one in found
     ]
 
 
-async def _counts(db: AsyncConnection, column: Any, ids: Sequence[int]) -> dict[int, int]:
-    query = select(column, func.count()).where(column.in_(ids)).group_by(column)
+async def _counts(
+    db: AsyncConnection, column: Any, ids: Sequence[int], *of: ColumnElement[bool]
+) -> dict[int, int]:
+    query = select(column, func.count()).where(column.in_(ids), *of).group_by(column)
     return {row[0]: row[1] for row in await db.execute(query)}
 
 
@@ -435,25 +447,73 @@ async def _instruction_ends(db: AsyncConnection, of: ConnectionRecord, wanted: S
 
 
 async def _rooms_entered(db: AsyncConnection, of: ConnectionRecord, wanted: Slice) -> list[Moment]:
-    return await _rooms(db, of, wanted, room_members.c.since, "entered")
+    return await _stays(db, of, wanted, room_members, "since")
 
 
 async def _rooms_left(db: AsyncConnection, of: ConnectionRecord, wanted: Slice) -> list[Moment]:
-    return await _rooms(db, of, wanted, room_members.c.until, "left")
+    return await _stays(db, of, wanted, room_members, "until")
 
 
-async def _rooms(
-    db: AsyncConnection, of: ConnectionRecord, wanted: Slice, at: ColumnElement[Any], what: str
+async def _calls_entered(db: AsyncConnection, of: ConnectionRecord, wanted: Slice) -> list[Moment]:
+    return await _stays(db, of, wanted, call_members, "since")
+
+
+async def _calls_left(db: AsyncConnection, of: ConnectionRecord, wanted: Slice) -> list[Moment]:
+    return await _stays(db, of, wanted, call_members, "until")
+
+
+async def _stays(
+    db: AsyncConnection, of: ConnectionRecord, wanted: Slice, table: Table, end: str
 ) -> list[Moment]:
-    m = room_members.c
-    query: Select[Any] = select(room_members, at.label("at"), rooms.c.kind, rooms.c.number).join(
-        rooms, rooms.c.id == m.room_id
+    at = table.c[end]
+    query: Select[Any] = select(table, at.label("at"), rooms.c.kind, rooms.c.number).join(
+        rooms, rooms.c.id == table.c.room_id
     )
-    query = query.where(m.connection_id == of.id, at.is_not(None))
+    query = query.where(table.c.connection_id == of.id, at.is_not(None))
+    what = "entered" if end == "since" else "left"
     return [
         Moment(row.at, MomentKind.ROOM, row.id, what, detail={"room_kind": row.kind, "room": row.number})
-        for row in await db.execute(wanted.cut(query, at, m.id))
+        for row in await db.execute(wanted.cut(query, at, table.c.id))
     ]
+
+
+async def _noted(db: AsyncConnection, of: ConnectionRecord, wanted: Slice) -> list[Moment]:
+    n = notes.c
+    query = wanted.cut(select(notes).where(n.connection_id == of.id), n.happened_at, n.id)
+    return [
+        Moment(
+            row.happened_at,
+            MomentKind.NOTE,
+            row.id,
+            row.category,
+            row.text,
+            {"by": row.author, "is_incident": row.is_incident, "taken_back_by": row.taken_back_by},
+        )
+        for row in await db.execute(query)
+    ]
+
+
+async def _written_to(db: AsyncConnection, of: ConnectionRecord, wanted: Slice) -> list[Moment]:
+    m, d = messages.c, message_deliveries.c
+    query = select(messages, d.delivered_at, d.read_at).join(message_deliveries, d.message_id == m.id)
+    query = query.where(d.connection_id == of.id)
+    return [
+        Moment(
+            row.at,
+            MomentKind.MESSAGE,
+            row.id,
+            "to",
+            row.text,
+            {"by": row.actor, "delivered_at": row.delivered_at, "read_at": row.read_at},
+        )
+        for row in await db.execute(wanted.cut(query, m.at, m.id))
+    ]
+
+
+async def _written_by(db: AsyncConnection, of: ConnectionRecord, wanted: Slice) -> list[Moment]:
+    m = messages.c
+    query = wanted.cut(select(messages).where(m.from_connection_id == of.id), m.at, m.id)
+    return [Moment(row.at, MomentKind.MESSAGE, row.id, "from", row.text) for row in await db.execute(query)]
 
 
 async def _deeds(db: AsyncConnection, of: ConnectionRecord, wanted: Slice) -> list[Moment]:
@@ -470,12 +530,17 @@ SOURCES: dict[str, tuple[MomentKind, Source]] = {
     "states": (MomentKind.STATE, _states),
     "rooms_left": (MomentKind.ROOM, _rooms_left),
     "rooms_entered": (MomentKind.ROOM, _rooms_entered),
+    "calls_left": (MomentKind.ROOM, _calls_left),
+    "calls_entered": (MomentKind.ROOM, _calls_entered),
     "deeds": (MomentKind.DEED, _deeds),
     "instructions": (MomentKind.INSTRUCTION, _instructed),
     "instruction_ends": (MomentKind.INSTRUCTION, _instruction_ends),
     "events": (MomentKind.EVENT, _events),
     "notifications": (MomentKind.NOTIFICATION, _opened),
     "notifications_settled": (MomentKind.NOTIFICATION, _settled),
+    "notes": (MomentKind.NOTE, _noted),
+    "messages_to": (MomentKind.MESSAGE, _written_to),
+    "messages_from": (MomentKind.MESSAGE, _written_by),
 }
 """Where moments come from, in the order in which they stand when they happened at once."""
 

@@ -97,6 +97,7 @@ class ConnectionRecordOut(msgspec.Struct, frozen=True):
     warnings: int
     infos: int
     notifications: int
+    incidents: int
     rooms: list[RoomOut]
 
 
@@ -184,6 +185,7 @@ def _record(one: ConnectionRecord) -> ConnectionRecordOut:
         warnings=one.warnings,
         infos=one.infos,
         notifications=one.notifications,
+        incidents=one.incidents,
         rooms=[RoomOut(kind, number) for kind, number in one.rooms],
     )
 

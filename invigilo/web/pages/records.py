@@ -228,6 +228,8 @@ def _row(site: Site, language: str, zone: ZoneInfo, exam: Exam, one: Moment) -> 
     label, tone = say(language, f"records.kind.{one.kind.value}"), "info"
     if one.kind is MomentKind.EVENT:
         label, tone = say(language, f"proctor.event.{one.what}"), tone_of(one.what)
+    if one.kind is MomentKind.NOTE and one.detail["is_incident"]:
+        label, tone = say(language, "records.incident"), "problem"
     what, extra = moment_words(site, language, exam, one)
     return MomentRow(
         at=when(one.at, zone),
@@ -263,6 +265,16 @@ def moment_words(site: Site, language: str, exam: Exam, one: Moment) -> tuple[st
                 return say(language, "records.moment.instruction", what=name), ""
             outcome = _known(site, language, "records.outcome", detail["outcome"])
             return say(language, "records.moment.instruction_end", what=name, outcome=outcome), ""
+        case MomentKind.NOTE:
+            about = _known(site, language, "proctor.note.category", one.what)
+            key = "records.moment.note.taken_back" if detail["taken_back_by"] else "records.moment.note"
+            return about, say(language, key, by=detail["by"], other=detail["taken_back_by"] or "")
+        case MomentKind.MESSAGE if one.what == "from":
+            return say(language, "records.moment.message.from"), ""
+        case MomentKind.MESSAGE:
+            got = "read" if detail["read_at"] else "delivered" if detail["delivered_at"] else "waiting"
+            words = say(language, "records.moment.message.to", by=detail["by"])
+            return words, say(language, f"records.moment.message.{got}")
         case MomentKind.NOTIFICATION | MomentKind.STATE:
             words = _known(site, language, f"records.moment.{one.kind.value}", one.what)
             by = detail.get("by")
