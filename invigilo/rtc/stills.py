@@ -12,7 +12,9 @@ BLACK_MEAN = 14  # of 255, grey
 BLACK_SPREAD = 6  # standard deviation
 LOOK_EVERY = 2_000  # ms between two looks at one candidate's picture
 SCANS = 16  # a browser writes one, a usual progressive picture ten; thousands fit and take seconds to decode
-FROZEN_AFTER = 2_000  # ms of byte-identical stills: no real camera gives the same bytes twice; shows within five seconds
+FROZEN_AFTER = (
+    2_000  # ms of byte-identical stills: no real camera gives the same bytes twice; shows within five seconds
+)
 
 
 @dataclass(slots=True)
