@@ -704,6 +704,24 @@ async def the_camera_runs_and_nothing_arrives(s: Scene) -> None:
 # --- nothing is missing, yet worth a word ---
 
 
+@brings("microphone_stopped", "warning", "ok", "ok", "ok")
+async def heard_until_the_plug_was_pulled(s: Scene) -> None:
+    await s.arrive()
+    camera = await s.open_page()
+    await camera.check()
+    await camera.media(microphone="ended")
+    await camera.still()
+
+
+@brings("microphone_silent", "info", "ok", "ok", "ok")
+async def switched_off_at_the_cable(s: Scene) -> None:
+    await s.arrive()
+    camera = await s.open_page()
+    await camera.check()
+    await camera.media(microphone="silent")
+    await camera.still()
+
+
 @brings("microphone_missing", "info", "ok", "ok", "ok")
 async def seen_and_not_heard(s: Scene) -> None:
     await s.arrive()
