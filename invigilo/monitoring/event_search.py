@@ -22,7 +22,7 @@ from invigilo.storage.work import WorkFactory
 
 T = TypeVar("T")
 
-BUDGET = 0.9  # seconds
+BUDGET = 0.7  # seconds
 EXPORT_PAGE = 1_000
 MOST_WORDS = 10
 LONGEST_SEARCH = 200

@@ -361,7 +361,7 @@ class _Looking:
         took = max(time.monotonic() - began, 0.001)
         if len(found) < wanted:
             aim = min(TARGET, max(clock.left, 0.02))
-            self._size[stretch.how] = min(LARGEST_WINDOW, max(1_000, size * min(8, max(0.1, aim / took))))
+            self._size[stretch.how] = min(LARGEST_WINDOW, max(1_000, size * min(4, max(0.1, aim / took))))
             return low, found
         return found[-1], found
 
