@@ -9,7 +9,7 @@ import time
 
 from bench import machine
 
-SECTIONS = ("pings", "burst", "join", "jitsi", "tiles", "overview", "memory", "office", "townhall")
+SECTIONS = ("pings", "burst", "join", "jitsi", "tiles", "overview", "memory", "office", "townhall", "voice")
 
 
 def main() -> None:
