@@ -90,6 +90,9 @@ class ProctorSocket:
     """Connections whose stills are wanted; None is all of the exam."""
     holding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """What it lets rooms perceive is written down one wish after the other."""
+    hold_allowance: limits.Allowance = field(
+        default_factory=lambda: limits.Allowance(limits.HOLD_RATE, limits.HOLD_BURST)
+    )
     in_meeting: int | None = None
     """The room whose meeting at a service this page is in."""
 

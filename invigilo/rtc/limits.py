@@ -14,6 +14,8 @@ PROCTOR_RATE, PROCTOR_BURST = 400.0, 6_000.0
 STILL_RATE, STILL_BURST = 2.0, 5.0
 ENTRY_RATE, ENTRY_BURST = 0.5, 6.0
 """Tickets for a meeting; a page that fails to enter asks again with growing pauses."""
+HOLD_RATE, HOLD_BURST = 4.0, 30.0
+"""What a proctor's page lets rooms perceive; a page says it again every three seconds, for each room it holds."""
 SAY_RATE, SAY_BURST = 0.2, 5.0
 """Messages a candidate writes."""
 PEERS_PER_CANDIDATE = 8

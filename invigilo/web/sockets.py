@@ -490,7 +490,12 @@ class Sockets:
                 exam = self._directory.exam(mine.exam_id)
                 enter = partial(self._meetings.entry_of_proctor, exam, room, account)
                 return self._answer_entry(mine.outbox, enter, entries)
-            case messages.HoldRoom():
+            case messages.HoldRoom(room=room):
+                if not mine.hold_allowance.take(time.monotonic()):
+                    mine.outbox.put(
+                        {**_error("too_many", "Once every three seconds is enough."), "room": room}
+                    )
+                    return False
                 self._spawn(self._hold(mine, account, message))
             case messages.Seen():
                 self._take_seen(mine, message)

@@ -25,6 +25,7 @@ from invigilo.errors import (
 )
 from invigilo.monitoring.model import OsFamily
 from invigilo.providers.base import (
+    CALLS,
     Feature,
     Guest,
     JitsiTicket,
@@ -165,6 +166,14 @@ def guest(name: str = "17", *, is_proctor: bool = False, life: timedelta = timed
 
 async def test_a_service_says_of_itself_what_its_description_says(world: World) -> None:
     assert world.provider.features == DESCRIPTIONS[world.name].features
+
+
+async def test_what_it_cannot_do_in_calls_is_said_with_a_reason(world: World) -> None:
+    provider = world.provider
+    missing = {one for one in CALLS if one not in provider.features}
+    assert provider.cannot.keys() == missing
+    assert all(reason.endswith(".") for reason in provider.cannot.values())
+    assert provider.hall_size is None or provider.hall_size > 0
 
 
 async def test_a_service_that_is_well_passes_its_own_check(world: World) -> None:

@@ -147,7 +147,7 @@ def _words_of_the_package() -> dict[str, set[str]]:
 @pytest.mark.spec("seb-client-api", 46)
 @pytest.mark.parametrize("service_type", ["JITSI_MEET", "ZOOM"])
 @pytest.mark.parametrize("perceives", [Perception(), Perception(audio=True), Perception(True, True, True)])
-def test_a_reconfiguration_names_all_three_flags(service_type: str, perceives: Perception) -> None:
+async def test_a_reconfiguration_names_all_three_flags(service_type: str, perceives: Perception) -> None:
     """Windows 3.2 refuses fewer, the others take a missing one for off; all of one family, never of both."""
     words = perceive_words(service_type, perceives)
     assert len(words) == 3
@@ -163,7 +163,9 @@ async def test_only_one_place_makes_reconfigurations() -> None:
     """So there is no other whose flags would have to be looked at."""
     senders = {m for m, words in _words_of_the_package().items() if "InstructionType.RECONFIGURE" in words}
     assert senders == {
+        "monitoring/capability.py",
         "monitoring/instructions.py",
+        "monitoring/model.py",
         "monitoring/service.py",
         "proctoring/places.py",
         "storage/queries/calls.py",

@@ -56,7 +56,7 @@ async def call_window(
         view = _call(site, exam, room_id)
     if view is None:
         raise NotFound("This call is closed, or there never was one.")
-    await record_sight(site, account, exam, "call_watched", detail={"room": view.subject})
+    await record_sight(site, account, exam, "call_watched", room_id=view.id, detail={"room": view.subject})
     page = monitoring_page(request, site, account, exam, view="room", room=view)
     meeting = site.meetings.page_of(exam)
     if meeting is None:

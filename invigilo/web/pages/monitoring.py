@@ -138,7 +138,7 @@ async def room(
     found = next((one for one in views if one.number == number and not one.is_call), None)
     if found is None:
         raise NotFound(f"There is no room {number} in this exam yet. Rooms appear as candidates arrive.")
-    await record_sight(site, account, exam, "room_entered", detail={"room": number})
+    await record_sight(site, account, exam, "room_entered", room_id=found.id, detail={"room": number})
     page = monitoring_page(request, site, account, exam, view="room", room=found)
     meeting = site.meetings.page_of(exam)
     if meeting is None:
@@ -166,6 +166,7 @@ async def record_sight(
     deed: str,
     *,
     connection_id: int | None = None,
+    room_id: int | None = None,
     detail: dict[str, Any] | None = None,
 ) -> None:
     """Note that somebody looks. A database in trouble must not blind proctors: then the log keeps it."""
@@ -180,6 +181,7 @@ async def record_sight(
                     institution_id=exam.institution_id,
                     exam_id=exam.id,
                     connection_id=connection_id,
+                    room_id=room_id,
                     detail=detail,
                 )
             return
