@@ -10,7 +10,7 @@ import time
 from bench import machine
 
 SECTIONS = (
-    "pings", "burst", "join", "jitsi", "townhall", "tiles", "overview", "desk", "memory", "office", "search",
+    "pings", "burst", "join", "jitsi", "townhall", "voice", "tiles", "overview", "desk", "memory", "office", "search",
 )  # fmt: skip
 
 
