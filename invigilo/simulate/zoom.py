@@ -215,7 +215,7 @@ class ZoomStandIn:
         except ValueError:
             wish = {}
         what = request.match_info["what"].replace("-", "_")
-        handler = getattr(self, f"_ctl_{what}", None)
+        handler = getattr(self, f"ctl_{what}", None)
         if handler is None:
             return web.json_response({"message": "no such control"}, status=404)
         try:
@@ -226,12 +226,12 @@ class ZoomStandIn:
         answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
 
-    def _ctl_reset(self, _wish: dict[str, Any]) -> Any:
+    def ctl_reset(self, _wish: dict[str, Any]) -> Any:
         self.core.close()
         self._build(Seed(hook_url=self.seed.hook_url))
         return {}
 
-    def _ctl_seed(self, wish: dict[str, Any]) -> Any:
+    def ctl_seed(self, wish: dict[str, Any]) -> Any:
         """Changes the account from here on; `users` replaces everybody."""
         names = {one.name for one in fields(Seed)}
         for name, value in wish.items():
@@ -243,23 +243,23 @@ class ZoomStandIn:
                 setattr(self.seed, name, value)
         return {}
 
-    def _ctl_clock(self, wish: dict[str, Any]) -> Any:
+    def ctl_clock(self, wish: dict[str, Any]) -> Any:
         if "set" in wish:
             self.clock.fixed, self.clock.ahead = float(wish["set"]), 0.0
         self.clock.advance(float(wish.get("advance", 0)))
         self.core.end_overlong()
         return {"now": self.clock.now()}
 
-    def _ctl_fault(self, wish: dict[str, Any]) -> Any:
+    def ctl_fault(self, wish: dict[str, Any]) -> Any:
         match = wish.pop("match", {})
         delay = wish.pop("delay_ms", 0) / 1000
         self.api.faults.append(Fault(**match, delay=delay, **wish))
         return {}
 
-    def _ctl_log(self, _wish: dict[str, Any]) -> Any:
+    def ctl_log(self, _wish: dict[str, Any]) -> Any:
         return [asdict(one) for one in self.api.log]
 
-    def _ctl_state(self, _wish: dict[str, Any]) -> Any:
+    def ctl_state(self, _wish: dict[str, Any]) -> Any:
         return {
             "users": {
                 one.id: {"live": len(self.core.live_of(one)), "created_today": self.core.created_today(one)}
@@ -274,27 +274,27 @@ class ZoomStandIn:
             "refused_by_rate": self.api.rates.refused,
         }
 
-    def _ctl_join(self, wish: dict[str, Any]) -> Any:
+    def ctl_join(self, wish: dict[str, Any]) -> Any:
         member = self.core.join(wish)
         return {"user_id": member.user_id, "participant_uuid": member.uuid, "state": member.state}
 
-    def _ctl_leave(self, wish: dict[str, Any]) -> Any:
+    def ctl_leave(self, wish: dict[str, Any]) -> Any:
         found = self.core.find(str(wish.get("participant_uuid")))
         if found is not None:
             self.core.leave(*found)
         return {}
 
-    def _ctl_admit(self, wish: dict[str, Any]) -> Any:
+    def ctl_admit(self, wish: dict[str, Any]) -> Any:
         found = self.core.find(str(wish.get("participant_uuid")))
         if found is not None:
             self.core.admit(*found)
         return {}
 
-    def _ctl_end_by_host(self, wish: dict[str, Any]) -> Any:
+    def ctl_end_by_host(self, wish: dict[str, Any]) -> Any:
         meeting = self.core.meetings.get(int(wish.get("meetingNumber", 0)))
         return {"was_live": meeting is not None and self.core.end(meeting)}
 
-    def _ctl_drop_all(self, wish: dict[str, Any]) -> Any:
+    def ctl_drop_all(self, wish: dict[str, Any]) -> Any:
         meeting = self.core.meetings.get(int(wish.get("meetingNumber", 0)))
         for member in list(meeting.members.values()) if meeting is not None else []:
             assert meeting is not None

@@ -84,7 +84,7 @@ class Zoom:
             "passcode": meeting["password"],
             "sdkVersion": "6.2.0",
         } | more
-        return self.stand_in._ctl_join(wish)
+        return self.stand_in.ctl_join(wish)
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ async def test_reports_are_signed_repeated_and_dropped(zoom: Zoom) -> None:
 
 async def test_a_cut_connection_hides_what_was_done(zoom: Zoom) -> None:
     await zoom.ask_token()
-    zoom.stand_in._ctl_fault({"match": {"method": "POST", "path": "meetings"}, "drop": "after"})
+    zoom.stand_in.ctl_fault({"match": {"method": "POST", "path": "meetings"}, "drop": "after"})
     with pytest.raises(aiohttp.ClientError):
         await zoom.create()
     assert len(zoom.stand_in.core.meetings) == 1
