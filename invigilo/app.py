@@ -43,10 +43,12 @@ from invigilo.monitoring.service import Connections
 from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.definitions import ServiceDefinitions
+from invigilo.proctoring.meeting_hosts import MeetingHosts
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.model import Holder, HolderKind
 from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.settings import ProctoringSettingsService
+from invigilo.proctoring.tending import Tending
 from invigilo.providers.jitsi_tokens import new_room_name
 from invigilo.providers.registry import Offer, ProviderOf, Registry, offer
 from invigilo.rtc.hub import Hub
@@ -94,7 +96,8 @@ class App:
             turn_lifetime=settings.turn_lifetime,
         )
         self.directory = Directory(self.reading, self.clock)
-        self.registry = Registry(self.directory, storage.box, self.clock)
+        self.meeting_hosts = MeetingHosts(work=self.work, reading=self.reading, box=storage.box, bus=self.bus)
+        self.registry = Registry(self.directory, storage.box, self.clock, self.meeting_hosts.book_of)
         self.live = LiveConnections()
         self.writer = Writer(
             storage.urgent_work, self.clock, events_per_connection=settings.max_events_per_connection
@@ -129,6 +132,14 @@ class App:
             provider_of=providers or self.registry.provider_of,
             page_of=self.registry.page_of,
             provider_by=self.registry.provider,
+        )
+        self.tending = Tending(
+            directory=self.directory,
+            rooms=self.rooms,
+            meetings=self.meetings,
+            hosts=self.meeting_hosts,
+            provider_by=self.registry.provider,
+            clock=self.clock,
         )
         self.connections.complete = self.meetings.complete
         self.connections.when_live = self.rooms.place
@@ -223,6 +234,7 @@ class App:
             rooms=self.rooms,
             hub=self.hub,
             stream=self.stream.run,
+            tending=self.tending,
             clock=self.clock,
         )
         self.pages = build_site(self._site(), lifespan=self._lifespan)
@@ -273,6 +285,7 @@ class App:
         await self.directory.reload()
         await self.connections.load_all()
         await self.rooms.load_all()
+        await self.meeting_hosts.load()
         await self.writer.start()
         await self.jobs.start()
 

@@ -84,7 +84,11 @@ class MeetingState(_Message, tag="meeting"):
         "full",
         "kicked",
         "lost",
+        "no_host",
+        "outdated",
     ]
+    code: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    """The meeting service's own number for what went wrong; 0 is none."""
 
 
 class Ping(_Message, tag="ping"):
@@ -129,6 +133,8 @@ class EnterRoom(_Message, tag="enter"):
     """A proctor's page asks for its way into the meeting of a room."""
 
     room: RoomNumber
+    trouble: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    """What the meeting service told this page when it tried before; 0 is nothing."""
 
 
 class Participant(Struct, forbid_unknown_fields=True):

@@ -15,8 +15,16 @@ import pytest
 from invigilo import service_command
 from invigilo.cli import main, parser
 from invigilo.errors import BadInput
-from invigilo.providers import jitsi_site, proof
-from invigilo.providers.steps import JAAS_STEPS, JITSI_STEPS, NUMBERS, STEPS, WITHOUT_REMEDY, ZOOM_STEPS, Outcome
+from invigilo.providers import jitsi_site, proof, zoom_client, zoom_proof
+from invigilo.providers.steps import (
+    JAAS_STEPS,
+    JITSI_STEPS,
+    NUMBERS,
+    STEPS,
+    WITHOUT_REMEDY,
+    ZOOM_STEPS,
+    Outcome,
+)
 from invigilo.settings import Settings
 from invigilo.simulate.jitsi import Mood, jitsi_stand_in
 from invigilo.web.catalogue import Catalogue
@@ -95,7 +103,7 @@ def test_a_jaas_key_of_another_kind_is_a_step_that_fails(tmp_path: Path, capsys:
     ("fields", "words"),
     [
         ({}, "service is one of builtin, jitsi, jaas"),
-        ({"service": "zoom"}, "service is one of"),
+        ({"service": "teams"}, "service is one of"),
         ({"service": ["jitsi"]}, "service is one of"),
         (
             {"service": "jitsi"},
@@ -145,7 +153,8 @@ def causes() -> set[str]:
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text("utf-8"))):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="ProofFailed" | "_Unproven" | "SiteFault" | "Step" | "Unreachable"), args=args
+                    func=ast.Name(id="ProofFailed" | "_Unproven" | "SiteFault" | "Step" | "Unreachable"),
+                    args=args,
                 ):
                     found |= {c.value for arg in args for c in ast.walk(arg) if isinstance(c, ast.Constant)}
                 case ast.Return(value=ast.Constant(value=str(value))):
@@ -157,7 +166,18 @@ def causes() -> set[str]:
                 case ast.Assign(value=ast.IfExp(body=ast.Constant(value=str(value)))):
                     found.add(value)
     words = {one for one in found if isinstance(one, str) and re.fullmatch(r"[a-z_]{3,}", one)}
-    nothing = {*NUMBERS, "true", "host", "other_host", "proctor", "candidate", "seconds"}
+    nothing = {
+        *NUMBERS,
+        "true",
+        "host",
+        "other_host",
+        "proctor",
+        "candidate",
+        "seconds",
+        "type",
+        "rooms",
+        "capacity",
+    }
     return words - nothing | {"jicofo_down", *zoom_client._TOKEN_CAUSES.values()}
 
 

@@ -18,6 +18,7 @@ export class Room {
   #meeting = null;
   #pause = FIRST_PAUSE;
   #cancel = null;
+  #code = 0;
   state = "none";
   onChange = () => {};
 
@@ -60,7 +61,7 @@ export class Room {
 
   /** After a new line to the server: it may have forgotten. */
   tell() {
-    this.#send({ t: "meeting", state: this.state });
+    this.#send({ t: "meeting", state: this.state, code: this.#code });
   }
 
   /** What failed last stays said until the next try ends well or otherwise: a page that blinks helps nobody. */
@@ -80,11 +81,12 @@ export class Room {
       role: "candidate",
       language: pageData.language,
       title: t("candidate.meeting.frame"),
+      frame: pageData.frame_path,
       audio: this.#place.audio,
       video: this.#place.video,
       chat: this.#place.chat,
     };
-    const mine = enter(message, this.#frame, wishes, { state: (state) => mine === this.#meeting && this.#heard(state) });
+    const mine = enter(message, this.#frame, wishes, { state: (state) => mine === this.#meeting && this.#heard(state, mine.code ?? 0) });
     this.#meeting = mine;
   }
 
@@ -92,7 +94,8 @@ export class Room {
     if (this.#place) this.#retry();
   }
 
-  #heard(state) {
+  #heard(state, code) {
+    this.#code = code;
     this.#become(state);
     if (state === "joined") this.#pause = FIRST_PAUSE;
     if (state === "joining" || state === "joined") return;

@@ -24,15 +24,17 @@ const people = new PeopleList({ pin, mute, remove });
 class Entrance {
   meeting = null;
   state = "waiting";
+  note = "";
   pause = FIRST_PAUSE;
   timer = 0;
+  trouble = 0;
 
   /** Whatever was, begin anew: a first load, a lost meeting, a proctor's own wish. */
   ask() {
     clearTimeout(this.timer);
     this.meeting?.leave();
     this.meeting = null;
-    if (feed.send({ t: "enter", room: page.roomNumber })) this.become(this.state === "waiting" ? "joining" : this.state);
+    if (feed.send({ t: "enter", room: page.roomNumber, trouble: this.trouble })) this.become(this.state === "waiting" ? "joining" : this.state);
     this.timer = setTimeout(() => this.ask(), ANSWER_WITHIN);
   }
 
@@ -40,12 +42,13 @@ class Entrance {
     if (this.meeting) return;
     clearTimeout(this.timer);
     if (originOf(message) !== page.meetingOrigin) return location.reload(); // the service moved: this page may not use the new one
-    const wishes = { role: "proctor", language: page.language, title: t("meeting.frame") };
+    const wishes = { role: "proctor", language: page.language, title: t("meeting.frame"), frame: page.meetingFrame };
     const mine = enter(message, find("meeting-frame"), wishes, {
       state: (state, detail) => mine === this.meeting && this.heard(state, detail),
       change: () => mine === this.meeting && show(),
     });
     this.meeting = mine;
+    this.note = message.note ?? "";
   }
 
   noTicket(message) {
@@ -54,6 +57,7 @@ class Entrance {
   }
 
   heard(state, detail) {
+    this.trouble = this.meeting.code ?? 0;
     this.become(state, detail);
     if (state === "joined") this.pause = FIRST_PAUSE;
     if (state === "joining" || state === "joined") return;
@@ -75,8 +79,19 @@ class Entrance {
     place.dataset.tone = TONES[state] ?? "problem";
     say(place, t(`meeting.state.${state}`));
     place.title = detail;
+    this.showNote(state);
     find("do=again").hidden = state === "joining" || state === "joined";
-    for (const button of document.querySelectorAll('[data-do="tiles"], [data-do="mute_all"]')) button.disabled = state !== "joined";
+    for (const button of document.querySelectorAll('[data-do="tiles"], [data-do="mute_all"]')) button.disabled = state !== "joined" || (button.dataset.do === "mute_all" && this.note !== "");
+  }
+
+  /** What this page cannot do in there, and the service's own number for what went wrong. */
+  showNote(state) {
+    let text = this.trouble && state !== "joined" ? t("meeting.trouble", { code: this.trouble }) : "";
+    if (state === "joined" && this.note) text = t(`meeting.note.${this.note}`);
+    else if (state === "joined" && this.meeting?.isIsolated === false) text = t("meeting.note.few_tiles");
+    const place = find("meeting-note");
+    say(place, text);
+    place.hidden = text === "";
   }
 
   get participants() {
