@@ -268,7 +268,8 @@ class Rooms:
             if await queries.membership(w.db, connection_id) != full:
                 return
             rooms = await queries.of_exam(w.db, exam.id)
-            room = rules.choose_collecting_room([one for one in rooms if one.id != full], size)
+            tried = {room_id for client, room_id in self._moved if client == connection_id}
+            room = rules.choose_collecting_room([one for one in rooms if one.id not in tried], size)
             await queries.leave(w.db, [connection_id], until=now)
             room_id = room.id if room is not None else await self._new_room(w, exam, rooms, now)
             await queries.join(w.db, room_id=room_id, connection_id=connection_id, since=now)
