@@ -165,7 +165,7 @@ class ZoomStandIn:
                 web.get("/{version}/lib/{rest:.*}", self._vendor),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, port)
         await site.start()

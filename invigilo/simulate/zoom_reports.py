@@ -80,6 +80,7 @@ class Webhooks:
         self._loop = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
+        self.is_disabled = True
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, *self._under_way, return_exceptions=True)
@@ -177,6 +178,8 @@ class Webhooks:
         }
         sent = body.replace(b": ", b":  ") if self.odd.changed_after_signing else body
         status, answer = 0, b""
+        if self._http.closed:
+            return status, answer
         with suppress(aiohttp.ClientError, TimeoutError, OSError):
             async with self._http.post(
                 self._seed.hook_url, data=sent, headers=headers, allow_redirects=False

@@ -309,7 +309,7 @@ class Sockets:
         exam = self._exam_at_service(live)
         if exam is None or not self._meetings.needs_host(exam):
             return
-        if code in _MEETING_IN_DOUBT:
+        if code in _MEETING_IN_DOUBT and state not in {PageState.JOINED.value, PageState.JOINING.value}:
             self._meetings.doubt(live.room_id)
         elif state == PageState.FULL.value:
             self._spawn(self._rooms.place_elsewhere(live.id, live.room_id))

@@ -114,6 +114,7 @@ export class Room {
   }
 
   #become(state) {
+    if (state === "none" || state === "joining" || state === "joined") this.#code = 0;
     const isNews = state !== this.state;
     this.state = state;
     if (!isNews) return;
