@@ -51,11 +51,13 @@ from invigilo.monitoring.truth import WayIn, way_in
 from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.definitions import ServiceDefinitions
+from invigilo.proctoring.meeting_hosts import MeetingHosts
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.model import Holder, HolderKind
 from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.settings import ProctoringSettingsService
+from invigilo.proctoring.tending import Tending
 from invigilo.providers.jitsi_tokens import new_room_name
 from invigilo.providers.registry import Offer, ProviderOf, Registry, offer
 from invigilo.rtc.hub import Hub
@@ -103,7 +105,8 @@ class App:
             turn_lifetime=settings.turn_lifetime,
         )
         self.directory = Directory(self.reading, self.clock)
-        self.registry = Registry(self.directory, storage.box, self.clock)
+        self.meeting_hosts = MeetingHosts(work=self.work, reading=self.reading, box=storage.box, bus=self.bus)
+        self.registry = Registry(self.directory, storage.box, self.clock, self.meeting_hosts.book_of)
         self.live = LiveConnections()
         self.writer = Writer(
             storage.urgent_work, self.clock, events_per_connection=settings.max_events_per_connection
@@ -157,6 +160,14 @@ class App:
             rooms=self.rooms,
             live=self.live,
             bus=self.bus,
+            clock=self.clock,
+        )
+        self.tending = Tending(
+            directory=self.directory,
+            rooms=self.rooms,
+            meetings=self.meetings,
+            hosts=self.meeting_hosts,
+            provider_by=self.registry.provider,
             clock=self.clock,
         )
         self.connections.complete = self.meetings.complete
@@ -282,6 +293,7 @@ class App:
             stream=self.stream.run,
             keep_events_indexed=self.event_index.keep,
             tell_looking=self.duties.tell,
+            tending=self.tending,
             clock=self.clock,
         )
         self.pages = build_site(self._site(), lifespan=self._lifespan)
@@ -343,6 +355,7 @@ class App:
         await self.desk.load_all()
         await self.notes.load_all()
         await self.duties.load_all()
+        await self.meeting_hosts.load()
         await self.writer.start()
         await self.jobs.start()
 

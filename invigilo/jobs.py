@@ -20,6 +20,8 @@ from invigilo.monitoring.service import CLOSED_STAYS, Connections
 from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.service import SWEEP_WAITS, Rooms
+from invigilo.proctoring.tending import EVERY as TEND_EVERY
+from invigilo.proctoring.tending import Tending
 from invigilo.rtc.hub import Hub
 from invigilo.storage.queries import accounts as account_queries
 from invigilo.storage.queries import connection_configurations as configuration_queries
@@ -55,6 +57,7 @@ class Jobs:
     tell_looking: Callable[[], None]
     """Says to the other nodes which rooms are looked at here."""
     clock: Clock
+    tending: Tending | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
     _directory_wake: asyncio.Event = field(default_factory=asyncio.Event)
     _next_sweep: float = 0.0
@@ -78,6 +81,8 @@ class Jobs:
             "signalling": self._renew,
             "event_index": self.keep_events_indexed,
         }
+        if self.tending is not None:
+            loops["meetings"] = self._tend
         if self.bus.has_others:
             loops["facts"] = self._share_facts
         self._tasks = [
@@ -130,6 +135,11 @@ class Jobs:
             if exam is None or not (exam.is_running(now) and exam.proctoring.enabled):
                 await self.rooms.close_rooms(exam_id)
                 await self.rooms.refresh()
+
+    async def _tend(self) -> None:
+        assert self.tending is not None
+        await self.tending.run()
+        await asyncio.sleep(TEND_EVERY)
 
     async def _renew(self) -> None:
         await asyncio.sleep(RENEW_EVERY)

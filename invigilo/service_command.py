@@ -86,9 +86,9 @@ def sentences_of(step: Step, catalogue: Catalogue, language: str) -> dict[str, s
     """What people read of a step: what was tried, what was found, what to do. Pages say the same."""
     values: dict[str, object] = dict(step.values)
     if "step" in values:
-        values["step"] = catalogue.text(language, f"proof.{values['step']}")
+        values["step"] = catalogue.text(language, f"proof.{values['step']}", **step.values)
     return {
-        "title": catalogue.text(language, f"proof.{step.code}"),
+        "title": catalogue.text(language, f"proof.{step.code}", **step.values),
         "finding": catalogue.text(language, f"proof.cause.{step.cause}", **values) if step.cause else "",
         "next": catalogue.text(language, f"proof.remedy.{step.remedy}", **values) if step.remedy else "",
     }

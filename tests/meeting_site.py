@@ -15,8 +15,10 @@ from invigilo.exams.model import JoinBy, Service
 from invigilo.simulate.jaas import SignedReports, jaas_stand_in
 from invigilo.simulate.jitsi import JitsiStandIn, Mood, Reports, jitsi_stand_in
 from invigilo.simulate.jitsi_rules import Deployment
+from invigilo.simulate.zoom import ZoomMood, ZoomStandIn, zoom_stand_in
+from invigilo.simulate.zoom_rules import Seed, User
 from invigilo.storage.tables import exams, service_definitions
-from tests.providers.keys import APP_ID, KEY_ID, jaas_values, jitsi_values, public_half
+from tests.providers.keys import APP_ID, KEY_ID, jaas_values, jitsi_values, public_half, zoom_values
 from tests.server import Server, running
 
 SECRET = jitsi_values()["app_secret"]
@@ -134,3 +136,41 @@ async def jaas_site(folder: Path, **more: Any) -> AsyncIterator[MeetingSite]:
         definition_id = await _use(server, Service.JAAS, values, secrets, JoinBy.PAGE)
         told.url = f"{server.url}/hooks/{definition_id}"
         yield MeetingSite(server, jaas, definition_id)
+
+
+@dataclass
+class ZoomSite:
+    """A running server whose exam meets at a stand-in of Zoom."""
+
+    server: Server
+    zoom: ZoomStandIn
+    definition_id: int
+
+
+def zoom_hosts(count: int, **more: Any) -> list[User]:
+    return [User(f"zu{n}", f"host{n}@example.org", **more) for n in range(1, count + 1)]
+
+
+@asynccontextmanager
+async def zoom_site(
+    folder: Path,
+    mood: ZoomMood = ZoomMood.WELL,
+    *,
+    hosts: int = 2,
+    join_by: JoinBy = JoinBy.PAGE,
+    reports: bool = True,
+    seed: Seed | None = None,
+    **more: Any,
+) -> AsyncIterator[ZoomSite]:
+    """`reports`: the stand-in tells our server who comes and goes."""
+    seed = seed or Seed(users=zoom_hosts(hosts))
+    addresses = "\n".join(user.email for user in seed.users)
+    async with zoom_stand_in(seed, mood) as zoom, running(folder, **more) as server:
+        values = zoom_values(zoom.url, hosts=addresses)
+        secrets = {name: values.pop(name) for name in ("client_secret", "sdk_secret")}
+        if reports:
+            secrets["events_secret"] = seed.hook_secret
+        definition_id = await _use(server, Service.ZOOM, values, secrets, join_by)
+        if reports:
+            zoom.seed.hook_url = f"{server.url}/hooks/{definition_id}"
+        yield ZoomSite(server, zoom, definition_id)

@@ -14,6 +14,7 @@ class Service(StrEnum):
     BUILTIN = "builtin"
     JITSI = "jitsi"
     JAAS = "jaas"
+    ZOOM = "zoom"
 
 
 class ExamState(StrEnum):

@@ -37,6 +37,10 @@ class PageState(StrEnum):
     KICKED = "kicked"
     LOST = "lost"
     """It was in; the connection broke and is being made anew."""
+    NO_HOST = "no_host"
+    """The meeting has not begun: it wants its host first."""
+    OUTDATED = "outdated"
+    """The service does not let in such an old version of its program."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,9 +220,8 @@ def next_doubt(
 def way_in(*, capability: Capability, join_by: JoinBy, service: str, provider_can: bool = False) -> WayIn:
     """The client's own meeting program where the exam asks for it and it can, else our page, else none."""
     if join_by is JoinBy.NATIVE:
-        can_join = ((provider_can or service in {"jitsi", "jaas"}) and capability.join_jitsi) or (
-            service == "zoom" and capability.join_zoom
-        )
+        is_offered = provider_can or service in {"jitsi", "jaas", "zoom"}
+        can_join = is_offered and (capability.join_zoom if service == "zoom" else capability.join_jitsi)
         if can_join:
             return WayIn.NATIVE
     return WayIn.PAGE if capability.can_camera_page else WayIn.NONE
@@ -656,6 +655,18 @@ CAUSES: tuple[Cause, ...] = (
         _meeting(PageState.LOCKED),
     ),
     Cause("meeting_full", _PROBLEM, "The meeting takes no more participants.", _meeting(PageState.FULL)),
+    Cause(
+        "meeting_no_host",
+        _PROBLEM,
+        "The meeting has not begun, and the service wants its host there first.",
+        _meeting(PageState.NO_HOST),
+    ),
+    Cause(
+        "meeting_outdated",
+        _PROBLEM,
+        "The meeting service refuses the version of its program that is set here.",
+        _meeting(PageState.OUTDATED),
+    ),
     Cause(
         "meeting_kicked",
         _WARNING,

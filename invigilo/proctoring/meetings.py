@@ -7,9 +7,10 @@ exam that is theirs, which the caller has checked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -27,14 +28,18 @@ from invigilo.proctoring.model import Room, RoomState
 from invigilo.proctoring.places import ROOM, ROOM_TYPE, SERVICE_TYPE, SUBJECT
 from invigilo.proctoring.service import Rooms
 from invigilo.providers.base import (
+    Challenge,
     Feature,
     Guest,
     Headers,
+    HostView,
     JitsiTicket,
+    KeepsMeetings,
     Presence,
     Provider,
     ProviderEvent,
     RoomHandle,
+    ZoomTicket,
 )
 from invigilo.providers.meeting_page import MeetingPage
 from invigilo.providers.registry import ProviderOf
@@ -53,8 +58,38 @@ class Entry:
     """All a page needs to enter a meeting. Goes to that page alone."""
 
     page: MeetingPage
-    ticket: JitsiTicket
+    ticket: JitsiTicket | ZoomTicket
     display_name: str
+    host_key: str = field(default="", repr=False)
+    """By which a proctor holds the meeting, at services that have hosts. For this one entry."""
+    note: str = ""
+    """Why a proctor does not hold it: `other_host`, `no_host_key`."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All a page needs to enter, token included (docs/protocol.md)."""
+        ticket = self.ticket
+        common = {
+            "kind": self.page.kind,
+            "script": self.page.script,
+            "subject": ticket.subject,
+            "name": self.display_name,
+        }
+        if isinstance(ticket, JitsiTicket):
+            return common | {
+                "domain": self.page.domain,
+                "plain": self.page.is_plain,
+                "room": ticket.room,
+                "token": ticket.token,
+            }
+        return common | {
+            "version": self.page.version,
+            "number": ticket.number,
+            "passcode": ticket.passcode,
+            "token": ticket.signature,
+            "customer_key": ticket.customer_key,
+            "host_key": self.host_key,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +99,16 @@ class Found:
     identity: str
     has_video: bool
     is_moderator: bool
+
+
+@dataclass(slots=True)
+class ReportLine:
+    """What came of a definition's reports since this node started."""
+
+    last_at: int | None = None
+    """Ms: when the last one came whose sender was verified."""
+    refused: int = 0
+    """In a row, since then."""
 
 
 class Meetings:
@@ -89,6 +134,11 @@ class Meetings:
         self._provider_by = provider_by
         self._inbox = Inbox()
         self._complained: dict[int, int] = {}
+        self._reports: dict[int, ReportLine] = {}
+        self._doubts: dict[int, None] = {}
+        """Rooms of which somebody says that they cannot be entered."""
+        self._holding: dict[str, tuple[int, str]] = {}
+        """By room's name: the proctor who was let in to hold its meeting, by account and page."""
         self._identities: dict[tuple[int, str, int], str] = {}
 
     # --- entering ---
@@ -110,7 +160,7 @@ class Meetings:
             return 0
         return self._rooms.pace.wait(live.room_id, self._clock.now_ms())
 
-    def entry_of_proctor(self, exam: Exam, room_id: int, account: Account) -> Entry:
+    def entry_of_proctor(self, exam: Exam, room_id: int, account: Account, *, is_host: bool = True) -> Entry:
         """For a proctor's page, into any open room of the exam. Raises Refused (`no_room`), ProviderError."""
         room = self._rooms.room(exam.id, room_id)
         if room is None or room.state is not RoomState.OPEN:
@@ -118,15 +168,45 @@ class Meetings:
         guest = Guest(
             identity=f"proctor-{account.id}",
             display_name=account.display_name,
-            is_proctor=True,
+            is_proctor=is_host,
             expires_at=_expires_at(exam),
         )
         return self._enter(exam, room, guest)
 
+    def needs_host(self, exam: Exam) -> bool:
+        """Whether somebody has to hold the exam's meetings, which takes a question to the service."""
+        return Feature.KEEPS_MEETINGS in self._provider_of(exam).features
+
+    async def host_entry(self, exam: Exam, number: int, account: Account, peer: str) -> Entry:
+        """As `entry_of_proctor`, with the host's key; for whoever comes second, or when there is no key, as a guest.
+
+        Two pages with one key would be one and the same host twice (zoom.md §4.3).
+        """
+        room = self._rooms.collecting_room(exam.id, number)
+        provider = self._provider_of(exam)
+        if room is None or not isinstance(provider, KeepsMeetings):
+            return self.entry_of_proctor(exam, number, account)
+        holder = self._holding.get(room.name)
+        if holder is not None and holder[0] != account.id:
+            return replace(self.entry_of_proctor(exam, number, account, is_host=False), note="other_host")
+        try:
+            key = await provider.host_key(RoomHandle(room.name, room.subject))
+        except ProviderError as error:
+            log.warning("no_host_key", exam_id=exam.id, room_id=room.id, reason=error.message)
+            return replace(self.entry_of_proctor(exam, number, account, is_host=False), note="no_host_key")
+        entry = replace(self.entry_of_proctor(exam, number, account), host_key=key)
+        self._holding[room.name] = (account.id, peer)
+        return entry
+
+    def host_left(self, peer: str) -> None:
+        """A proctor's page is gone: somebody else may hold what it held."""
+        for name in [name for name, (_, page) in self._holding.items() if page == peer]:
+            del self._holding[name]
+
     def _enter(self, exam: Exam, room: Room, guest: Guest) -> Entry:
         page = self.page_of(exam)
         ticket = self._provider_of(exam).ticket(RoomHandle(room.name, room.subject), guest)
-        if page is None or not isinstance(ticket, JitsiTicket):
+        if page is None or not isinstance(ticket, JitsiTicket | ZoomTicket):
             raise ProviderRefused("This exam's rooms are not entered by a page of a meeting service.")
         return Entry(page, ticket, guest.display_name)
 
@@ -168,18 +248,34 @@ class Meetings:
         except ProviderError as error:
             log.warning("ticket_refused", exam_id=exam.id, connection_id=live.id, reason=error.message)
             return None
-        if not isinstance(ticket, JitsiTicket):
-            return None
-        attributes = {
-            "service-type": stored[SERVICE_TYPE],
-            "method": "JOIN",
-            "jitsiMeetServerURL": ticket.server_for(os_family(live.device.os_name)),
-            "jitsiMeetRoom": ticket.room,
-            "jitsiMeetSubject": ticket.subject,
-            "jitsiMeetToken": ticket.token,
-            "roomType": stored[ROOM_TYPE],
-        }
+        common = {"service-type": stored[SERVICE_TYPE], "method": "JOIN"}
+        match ticket:
+            case JitsiTicket():
+                attributes = common | {
+                    "jitsiMeetServerURL": ticket.server_for(os_family(live.device.os_name)),
+                    "jitsiMeetRoom": ticket.room,
+                    "jitsiMeetSubject": ticket.subject,
+                    "jitsiMeetToken": ticket.token,
+                    "roomType": stored[ROOM_TYPE],
+                }
+            case ZoomTicket():
+                attributes = common | self._zoom_attributes(ticket, self._shown_name(live))
+            case _:
+                return None
         return replace(instruction, attributes=attributes)
+
+    def _zoom_attributes(self, ticket: ZoomTicket, name: str) -> dict[str, str]:
+        """All of them always: Windows reads each without asking whether it is there (zoom.md §6.1)."""
+        return {
+            "zoomServerURL": ticket.server_url,
+            "zoomRoom": ticket.number,
+            "zoomToken": ticket.signature,
+            "zoomSDKToken": ticket.signature,
+            "zoomAPIKey": ticket.sdk_key,
+            "zoomMeetingKey": ticket.native_key,
+            "zoomUserName": name,
+            "zoomSubject": ticket.subject,
+        }
 
     # --- who is found there ---
 
@@ -191,13 +287,18 @@ class Meetings:
         if room is None:
             return None
         definition = self._directory.definitions.get(exam.proctoring.definition_id or 0)
-        key = (live.id, room.name, 0 if definition is None else definition.revision)
+        handle = RoomHandle(room.name, room.subject)
+        revision = 0 if definition is None else definition.revision
+        return self._called(self._provider_of(exam), handle, live, revision)
+
+    def _called(self, provider: Provider, handle: RoomHandle, live: LiveConnection, revision: int) -> str:
+        """The same, computed once: a report is matched against everybody of an exam."""
+        key = (live.id, handle.name, revision)
         known = self._identities.get(key)
         if known is None:
             if len(self._identities) >= IDENTITIES_KEPT:
                 self._identities.clear()
-            handle = RoomHandle(room.name, room.subject)
-            known = self._identities[key] = self._provider_of(exam).identity_of(handle, _identity(live))
+            known = self._identities[key] = provider.identity_of(handle, _identity(live))
         return known
 
     def seen(self, exam: Exam, room_id: int, peer: str, found: list[Found]) -> None:
@@ -226,12 +327,15 @@ class Meetings:
 
     def proctor_left(self, exam_id: int, peer: str) -> None:
         """A proctor's page is gone from the meeting."""
+        self.host_left(peer)
         for live in list(self._live.of_exam(exam_id)):
             if live.meeting.proctor_left(peer):
                 self._live.heard(live, "meeting")
 
-    def take_report(self, definition_id: int, headers: Headers, body: bytes) -> bool:
+    def take_report(self, definition_id: int, headers: Headers, body: bytes) -> bool | Mapping[str, str]:
         """A report of the service behind a definition; False when it is old, repeated or about no room of ours.
+
+        A service that asks first whether we know the secret gets the answer that it wants to hear.
 
         Raises NotAllowed when it cannot be proven whose it is, BadInput when it cannot be read.
         """
@@ -239,12 +343,63 @@ class Meetings:
         if definition is None:
             raise NotAllowed("This report is not from a meeting service that is set up here.")
         provider = self._provider_by(definition)
+        line = self._reports.setdefault(definition_id, ReportLine())
         try:
             event = provider.read_webhook(headers, body)
         except InvigiloError as error:
+            if isinstance(error, NotAllowed):
+                line.refused += 1
             self._complain(definition_id, error.message)
             raise
+        line.last_at, line.refused = self._clock.now_ms(), 0
+        if isinstance(event, Challenge):
+            return event.answer
         return event is not None and self._take_event(definition, provider, event)
+
+    def report_line(self, definition_id: int) -> ReportLine:
+        """What came of this definition's reports here."""
+        return self._reports.get(definition_id) or ReportLine()
+
+    def hosts_of(self, definition_id: int) -> tuple[list[HostView], int] | None:
+        """A service's hosts, and how many meetings should be gone and are not; None where there are no hosts."""
+        definition = self._directory.definitions.get(definition_id)
+        provider = None if definition is None else self._provider_by(definition)
+        if not isinstance(provider, KeepsMeetings):
+            return None
+        return provider.host_views(), provider.leftovers()
+
+    def has_reports(self, definition_id: int) -> bool:
+        return self.report_line(definition_id).last_at is not None
+
+    def doubt(self, room_id: int | None) -> None:
+        """Somebody says that this room cannot be entered. It is looked at, whoever says so."""
+        if room_id is not None and len(self._doubts) < 1_000:
+            self._doubts[room_id] = None
+
+    def take_doubts(self) -> list[int]:
+        found, self._doubts = list(self._doubts), {}
+        return found
+
+    def take_list(self, definition: SealedDefinition, room: Room, events: list[ProviderEvent]) -> None:
+        """Everybody who is in a room now, as the service was asked: whom it does not name is not there."""
+        exam = self._directory.exams.get(room.exam_id)
+        if exam is None:
+            return
+        provider = self._provider_by(definition)
+        for event in events:
+            self._take_stay(exam, room, provider, event)
+        inside = {one.participant for one in events if one.kind is Presence.JOINED}
+        now = self._clock.now_ms()
+        for live in list(self._live.of_exam(exam.id)):
+            here = [
+                stay
+                for (where, stay), rank in live.meeting.stays.items()
+                if where == room.id and rank % 2 == 0
+            ]
+            gone = [stay for stay in here if stay not in inside]
+            ended = [live.meeting.report(room.id, stay, at_ms=now, left=True) for stay in gone]
+            if any(ended):
+                self._live.heard(live, "meeting")
 
     def _complain(self, definition_id: int, reason: str) -> None:
         """Once a minute: whoever knows the address can send as many as they like."""
@@ -262,6 +417,8 @@ class Meetings:
             return False
         if event.kind in {Presence.JOINED, Presence.LEFT}:
             return self._take_stay(exam, room, provider, event)
+        if event.kind in {Presence.REMOVED, Presence.WAITS_FOR_HOST}:
+            self.doubt(room.id)
         if event.kind is Presence.ROOM_CLOSED:
             for live in list(self._live.of_exam(exam.id)):
                 if live.meeting.end_stays(room.id, event.at_ms):
@@ -270,11 +427,13 @@ class Meetings:
 
     def _take_stay(self, exam: Exam, room: Room, provider: Provider, event: ProviderEvent) -> bool:
         handle = RoomHandle(room.name, room.subject)
+        definition = self._directory.definitions.get(exam.proctoring.definition_id or 0)
+        revision = 0 if definition is None else definition.revision
         live = next(
             (
                 one
                 for one in list(self._live.of_exam(exam.id))
-                if provider.identity_of(handle, _identity(one)) == event.identity
+                if self._called(provider, handle, one, revision) == event.identity
             ),
             None,
         )

@@ -228,6 +228,7 @@ class Places:
         return rules.joins_natively(
             capability_of(one.os_name, one.seb_version),
             exam.proctoring.join_by,
+            exam.proctoring.service,
             provider_can=Feature.NATIVE_JOIN in self._provider_of(exam).features,
         )
 

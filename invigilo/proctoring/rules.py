@@ -74,14 +74,17 @@ def retry_delay(attempts: int) -> int:
     return min(OPEN_RETRY_FIRST * 2 ** min(attempts - 1, 10), OPEN_RETRY_MOST)
 
 
-def joins_natively(capability: Capability, join_by: JoinBy, *, provider_can: bool) -> bool:
+def joins_natively(capability: Capability, join_by: JoinBy, service: Service, *, provider_can: bool) -> bool:
     """Whether this client is called in by instruction rather than by our page."""
-    return join_by is JoinBy.NATIVE and provider_can and capability.join_jitsi
+    can_join = capability.join_zoom if service is Service.ZOOM else capability.join_jitsi
+    return join_by is JoinBy.NATIVE and provider_can and can_join
 
 
-def takes_place(capability: Capability, join_by: JoinBy, *, provider_can: bool) -> bool:
+def takes_place(capability: Capability, join_by: JoinBy, service: Service, *, provider_can: bool) -> bool:
     """Whether a client can take part at all; one that cannot is listed as such and holds no place."""
-    return capability.can_camera_page or joins_natively(capability, join_by, provider_can=provider_can)
+    return capability.can_camera_page or joins_natively(
+        capability, join_by, service, provider_can=provider_can
+    )
 
 
 # --- calls ---

@@ -19,7 +19,7 @@ import structlog
 
 from invigilo.accounts.model import Account
 from invigilo.bus import RESYNC, Bus
-from invigilo.clock import Clock
+from invigilo.clock import Clock, to_ms
 from invigilo.errors import InvigiloError, ProviderError, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam
@@ -52,6 +52,7 @@ ROOMS_CHANGED = "rooms"
 CALL_LIMIT = 15  # seconds one call to a meeting service may take
 CALLS_AT_ONCE = 4
 """At one service. More would only meet its limits for logins and joins (jitsi.md §2, §10)."""
+MOVES_REMEMBERED = 10_000
 SWEEP_WAITS = 0.3
 """Seconds a sweep waits for calls it began; most end sooner, and the others end without it."""
 
@@ -125,6 +126,7 @@ class Rooms:
         self._calls: dict[int, asyncio.Task[None]] = {}
         """Calls to meeting services under way, by room."""
         self._lines: dict[object, asyncio.Semaphore] = {}
+        self._moved: dict[tuple[int, int], None] = {}
         self.pace = Pace()
         self.places = Places(
             directory=directory, connections=connections, clock=clock, provider_of=provider_of, pace=self.pace
@@ -275,12 +277,18 @@ class Rooms:
 
     def _takes_place(self, row: ConnectionRow, exam: Exam) -> bool:
         return rules.takes_place(
-            _capability_of(row), exam.proctoring.join_by, provider_can=self.provider_is_native(exam)
+            _capability_of(row),
+            exam.proctoring.join_by,
+            exam.proctoring.service,
+            provider_can=self.provider_is_native(exam),
         )
 
     def _joins_natively(self, one: ConnectionRow | LiveConnection, exam: Exam) -> bool:
         return rules.joins_natively(
-            _capability_of(one), exam.proctoring.join_by, provider_can=self.provider_is_native(exam)
+            _capability_of(one),
+            exam.proctoring.join_by,
+            exam.proctoring.service,
+            provider_can=self.provider_is_native(exam),
         )
 
     def provider_is_native(self, exam: Exam) -> bool:
@@ -294,6 +302,36 @@ class Rooms:
         async with self._work() as w:
             if await queries.confirm(w.db, live.id, revision):
                 w.announce(CONNECTION_CHANGED, live.id)
+
+    async def place_elsewhere(self, connection_id: int, full: int | None) -> None:
+        """The meeting of this room takes nobody more, though the room has places: its client gets another room.
+
+        Once for each client and room, whatever its page says.
+        """
+        if full is None or (connection_id, full) in self._moved:
+            return
+        self._moved[connection_id, full] = None
+        while len(self._moved) > MOVES_REMEMBERED:
+            del self._moved[next(iter(self._moved))]
+        async with self._work() as w:
+            (row,) = await connection_queries.by_ids(w.db, [connection_id]) or (None,)
+            exam = None if row is None or row.exam_id is None else self._directory.exams.get(row.exam_id)
+            if row is None or exam is None:
+                return
+            now = self._clock.now_ms()
+            size = await queries.lock_exam(w.db, exam.id)
+            if await queries.membership(w.db, connection_id) != full:
+                return
+            rooms = await queries.of_exam(w.db, exam.id)
+            tried = {room_id for client, room_id in self._moved if client == connection_id}
+            room = rules.choose_collecting_room([one for one in rooms if one.id not in tried], size)
+            await queries.leave(w.db, [connection_id], until=now)
+            room_id = room.id if room is not None else await self._new_room(w, exam, rooms, now)
+            await queries.join(w.db, room_id=room_id, connection_id=connection_id, since=now)
+            await self.places.settle(w, exam.id, [connection_id])
+            w.announce(ROOMS_CHANGED, exam.id)
+            w.announce(CONNECTION_CHANGED, connection_id)
+        log.warning("room_full_at_service", exam_id=exam.id, room_id=full, connection_id=connection_id)
 
     # --- the clock's part ---
 
@@ -407,6 +445,7 @@ class Rooms:
                             room.name,
                             room.subject,
                             None if room.is_call else exam.proctoring.collecting_room_size,
+                            to_ms(exam.closes_at),
                         )
                     )
         except (ProviderError, TimeoutError) as error:
@@ -557,6 +596,24 @@ class Rooms:
     def room(self, exam_id: int, room_id: int | None) -> Room | None:
         """A room of this exam, as last read."""
         return next((one for one in self._by_exam.get(exam_id, ()) if one.id == room_id), None)
+
+    def all_of(self, exam_id: int) -> list[Room]:
+        """Every room of this exam, of whatever kind, as last read."""
+        return list(self._by_exam.get(exam_id, ()))
+
+    def by_id(self, room_id: int) -> Room | None:
+        return next((one for rooms in self._by_exam.values() for one in rooms if one.id == room_id), None)
+
+    async def reopen(self, exam_id: int, room_id: int) -> None:
+        """The room's meeting cannot be entered any more: it is opened anew, and everybody in it is called again."""
+        async with self._work() as w:
+            await queries.lock_exam(w.db, exam_id)
+            if await queries.state_of(w.db, room_id) is not RoomState.OPEN:
+                return
+            await queries.set_state(w.db, room_id, RoomState.OPENING, attempts=0, retry_at=None, reason=None)
+            for connection_id in await queries.members(w.db, room_id):
+                w.announce(CONNECTION_CHANGED, connection_id)
+            w.announce(ROOMS_CHANGED, exam_id)
 
     def collecting_room(self, exam_id: int, number: int) -> Room | None:
         """The same by its number."""

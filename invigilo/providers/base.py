@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from invigilo.monitoring.model import OsFamily
 
@@ -32,6 +32,8 @@ class Feature(StrEnum):
     """Candidates hear, and see, a proctor for as long as the proctor wants."""
     CHAT = "chat"
     """Candidates may write to the proctors."""
+    KEEPS_MEETINGS = "keeps_meetings"
+    """A room is something that stays at the service until it is deleted there (`KeepsMeetings`)."""
 
 
 CALLS = (
@@ -51,6 +53,8 @@ class RoomSpec:
     name: str
     subject: str
     size: int | None
+    ends_at: int | None = None
+    """Ms since the epoch: when its exam is over, for services that want to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,31 @@ class PageTicket:
     """Entry by our own page: the place itself is the ticket, the page's socket does the rest."""
 
 
-JoinTicket = JitsiTicket | PageTicket
+@dataclass(frozen=True, slots=True)
+class ZoomTicket:
+    """Entry to a meeting at Zoom, for our page and for clients that join by themselves (zoom.md §4, §6.1)."""
+
+    server_url: str
+    number: str
+    """Of the meeting; never to be counted with."""
+    subject: str
+    signature: str = field(repr=False)
+    sdk_key: str
+    passcode: str = field(repr=False)
+    encrypted_passcode: str = field(repr=False)
+    customer_key: str
+    """Who this is in the meeting's events: opaque."""
+    is_host: bool = False
+    """Made to hold the meeting; the host key belongs to it, which only `host_key` fetches."""
+    native_passcode: str = "encrypted"
+
+    @property
+    def native_key(self) -> str:
+        """The passcode in the form that clients are given which join by themselves."""
+        return self.passcode if self.native_passcode == "plain" else self.encrypted_passcode
+
+
+JoinTicket = JitsiTicket | PageTicket | ZoomTicket
 
 Headers = Mapping[str, str]
 """Of a request; names are looked up in any case."""
@@ -106,6 +134,10 @@ class Presence(StrEnum):
     ROOM_CLOSED = "room_closed"
     JOINED = "joined"
     LEFT = "left"
+    REMOVED = "removed"
+    """Somebody deleted the room at the service."""
+    WAITS_FOR_HOST = "waits_for_host"
+    """Somebody would come in, but the meeting has not begun: it wants its host first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +156,13 @@ class ProviderEvent:
     identity: str | None = None
     """Who it is, as in the ticket; None when the service does not know."""
     is_moderator: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A service wants to be told something before it reports; `answer` is the body of the reply."""
+
+    answer: Mapping[str, str]
 
 
 class Provider(Protocol):
@@ -159,9 +198,69 @@ class Provider(Protocol):
         """How a guest of this identity is called in the room's events: opaque, and the same for every ticket."""
         ...
 
-    def read_webhook(self, headers: Headers, body: bytes) -> ProviderEvent | None:
+    def read_webhook(self, headers: Headers, body: bytes) -> ProviderEvent | Challenge | None:
         """Verify a report and read it; None when it is about nothing of ours.
 
         Raises NotAllowed when the sender is not the service, BadInput when the report cannot be read.
         """
+        ...
+
+
+class Condition(StrEnum):
+    """How a room's meeting stands at the service."""
+
+    WELL = "well"
+    LOST = "lost"
+    """It does not exist any more."""
+    BLOCKED = "blocked"
+    """It exists, but cannot begin: its host holds other meetings."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A host of the service, for administrators to look at."""
+
+    name: str
+    live: int
+    """Meetings booked on it now."""
+    most: int
+    creations: int
+    """Of today, by UTC."""
+    creations_most: int
+    blocked_until: int | None = None
+    reason: str = ""
+
+
+@runtime_checkable
+class KeepsMeetings(Protocol):
+    """What a provider with `Feature.KEEPS_MEETINGS` does besides."""
+
+    async def host_key(self, room: RoomHandle) -> str:
+        """The key by which a proctor's page holds this meeting: fetched for one entry, stored nowhere."""
+        ...
+
+    async def condition(self, room: RoomHandle) -> Condition:
+        """Look at the service how the room's meeting stands."""
+        ...
+
+    async def give_up(self, room: RoomHandle, *, reason: str) -> None:
+        """The room gets another meeting with the next `open_room`; the present one is deleted by `tidy`."""
+        ...
+
+    async def present(self, room: RoomHandle) -> list[ProviderEvent] | None:
+        """Who is in the room now, as events; None when the service cannot be asked that."""
+        ...
+
+    async def tidy(self, wanted: Callable[[str], bool]) -> None:
+        """Delete what is due: meetings given up, and those of rooms that are not `wanted` any more."""
+        ...
+
+    async def sweep(self) -> int:
+        """Delete meetings that carry our mark and are known to nobody here; returns how many there were."""
+        ...
+
+    def host_views(self) -> list[HostView]: ...
+
+    def leftovers(self) -> int:
+        """Meetings that should be gone and are not."""
         ...

@@ -16,6 +16,19 @@ from urllib.parse import SplitResult, urlsplit
 from invigilo.errors import BadInput
 from invigilo.providers.base import CALLS, Feature
 from invigilo.providers.keys import APP_ID_PREFIX, app_id_problem, key_id_problem, key_problem
+from invigilo.providers.zoom_settings import (
+    API_BASE,
+    OAUTH_BASE,
+    PACES,
+    PASSCODE_FORMS,
+    PER_HOST,
+    SDK_BASE,
+    SDK_VERSION,
+    WEB_BASE,
+    host_problem,
+    hosts_of,
+    version_problem,
+)
 from invigilo.settings import LOCAL_NAMES
 
 
@@ -27,6 +40,8 @@ class FieldKind(StrEnum):
     """A private key in PEM form."""
     CHOICE = "choice"
     FLAG = "flag"
+    LINES = "lines"
+    """Several short texts, one a line."""
 
     @property
     def is_secret(self) -> bool:
@@ -45,6 +60,8 @@ class ServiceField:
     """Says which service and account it is: not to be changed while rooms are open (live-proctoring.md §2.5)."""
     choices: tuple[str, ...] = ()
     default: str = ""
+    is_rare: bool = False
+    """Folded away in forms, as texts are that may stay open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +140,53 @@ JAAS = ServiceDescription(
 )
 """Jitsi as a service, by 8x8 (jitsi.md §4)."""
 
-DESCRIPTIONS: Mapping[str, ServiceDescription] = {one.service: one for one in (BUILTIN, JITSI, JAAS)}
+ZOOM = ServiceDescription(
+    "zoom",
+    (
+        ServiceField("account_id", FieldKind.TEXT, is_required=True, is_identity=True),
+        ServiceField("client_id", FieldKind.TEXT, is_required=True),
+        ServiceField("client_secret", FieldKind.SECRET, is_required=True),
+        ServiceField("sdk_key", FieldKind.TEXT, is_required=True),
+        ServiceField("sdk_secret", FieldKind.SECRET, is_required=True),
+        ServiceField("hosts", FieldKind.LINES, is_required=True),
+        ServiceField("per_host", FieldKind.CHOICE, choices=PER_HOST, default=PER_HOST[0]),
+        ServiceField("events_secret", FieldKind.SECRET),
+        ServiceField("focus_mode", FieldKind.FLAG, default="true"),
+        ServiceField("sdk_version", FieldKind.TEXT, default=SDK_VERSION),
+        ServiceField("sdk_base", FieldKind.URL, default=SDK_BASE, is_rare=True),
+        ServiceField(
+            "native_passcode",
+            FieldKind.CHOICE,
+            choices=PASSCODE_FORMS,
+            default=PASSCODE_FORMS[0],
+            is_rare=True,
+        ),
+        ServiceField("pace", FieldKind.CHOICE, choices=PACES, default=PACES[1], is_rare=True),
+        ServiceField("web_base", FieldKind.URL, default=WEB_BASE, is_rare=True),
+        ServiceField("oauth_base", FieldKind.URL, is_identity=True, default=OAUTH_BASE, is_rare=True),
+        ServiceField("api_base", FieldKind.URL, is_identity=True, default=API_BASE, is_rare=True),
+    ),
+    frozenset({Feature.NATIVE_JOIN, Feature.REPORTS_PRESENCE, Feature.KEEPS_MEETINGS}),
+    (
+        "zoom_isolation",
+        "zoom_no_calls",
+        "zoom_chat",
+        "zoom_native",
+        "zoom_versions",
+        "zoom_one_account",
+        "media_not_provable",
+    ),
+    {
+        Feature.TOWN_HALL: "Town halls are not offered at Zoom yet; in each room's own window you can speak to all in it.",
+        Feature.ONE_TO_ONE: "One-to-one calls are not offered at Zoom yet: each would need a host of its own.",
+        Feature.BROADCAST_AUDIO: "At Zoom you speak with the microphone button of the meeting itself.",
+        Feature.BROADCAST_VIDEO: "At Zoom you show yourself with the camera button of the meeting itself.",
+        Feature.CHAT: "At Zoom nobody can keep candidates from writing to each other, so no chat is opened.",
+    },
+)
+"""Zoom, with licensed users of one account as hosts (zoom.md §3.1, §11)."""
+
+DESCRIPTIONS: Mapping[str, ServiceDescription] = {one.service: one for one in (BUILTIN, JITSI, JAAS, ZOOM)}
 
 PROBLEMS: Mapping[str, str] = {
     "unknown": "There is no such field.",
@@ -147,11 +210,14 @@ PROBLEMS: Mapping[str, str] = {
     "key_too_short": "This RSA key is too short: 2048 bits are needed.",
     "app_id_form": "An AppID begins with {prefix} and goes on with 32 letters and digits.",
     "key_id_form": "A key id is the part after the slash of the API key's name, or all of it, AppID and slash included.",
+    "hosts_form": "Ids or e-mail addresses of Zoom users are needed, one a line.",
+    "version_form": "A version like 6.2.0 is needed.",
     "key_id_of_other_app": "This key id belongs to another AppID: what stands before its slash must be the AppID.",
 }
 """Code → what to do, in English; the catalogue holds the same for pages."""
 
 LONGEST_TEXT, LONGEST_URL, LONGEST_SECRET, LONGEST_PEM = 255, 500, 1_000, 20_000  # characters
+LONGEST_LIST = 10_000
 LEAST_SECRET = 8  # characters
 
 
@@ -223,6 +289,8 @@ def _problem_of(one: ServiceField, value: str, *, is_stored: bool) -> FieldProbl
             if len(value) < LEAST_SECRET:
                 return FieldProblem(one.name, "short_secret", {"least": LEAST_SECRET})
             code = None if value.isprintable() else "odd_characters"
+        case FieldKind.LINES:
+            code = host_problem(value)
         case FieldKind.TEXT:
             code = _text_problem(one.name, value)
     return FieldProblem(one.name, code) if code else None
@@ -235,12 +303,15 @@ _LONGEST = {
     FieldKind.SECRET_LINES: LONGEST_PEM,
     FieldKind.CHOICE: LONGEST_TEXT,
     FieldKind.FLAG: LONGEST_TEXT,
+    FieldKind.LINES: LONGEST_LIST,
 }
 
 
 def _text_problem(name: str, value: str) -> str | None:
     if not value.isprintable():
         return "odd_characters"
+    if name == "sdk_version":
+        return version_problem(value)
     is_domain = name.endswith("_domain")
     if is_domain and not all(part and part.replace("-", "").isalnum() for part in value.split(".")):
         return "domain"
@@ -266,6 +337,8 @@ def _problems_together(
 
 
 def _normal(one: ServiceField, value: str) -> str:
+    if one.kind is FieldKind.LINES:
+        return "\n".join(hosts_of(value))
     if one.kind is not FieldKind.URL:
         return value
     parts = urlsplit(value)

@@ -6,11 +6,13 @@ The IFrame API comes as a script from the meeting server itself and puts a frame
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from invigilo.exams.model import SealedDefinition, Service
 from invigilo.providers.description import JAAS_ADDRESS
+from invigilo.providers.zoom_proof import sdk_script
+from invigilo.providers.zoom_settings import SDK_BASE, SDK_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,21 @@ class MeetingPage:
     domain: str
     """Host, port and path, without a scheme: a port or path lost on the way leads to another server (check 19)."""
     origin: str
-    """Scheme, host and port: what a page's policy has to allow."""
+    """Scheme, host and port of what is loaded from there."""
+    kind: str = "jitsi"
+    """By which program of ours it is entered: `jitsi` or `zoom`."""
+    version: str = ""
+    """Of the script, where there are several."""
+
+    @property
+    def is_framed(self) -> bool:
+        """Entered in a frame page of ours, so that no other page has to allow what that script needs."""
+        return self.kind == "zoom"
+
+    @property
+    def outer_origin(self) -> str | None:
+        """The host that the page itself has to allow; None when only its frame does."""
+        return None if self.is_framed else self.origin
 
     @property
     def host(self) -> str:
@@ -45,6 +61,11 @@ def meeting_page(definition: SealedDefinition) -> MeetingPage | None:
         case Service.JAAS:
             base = (definition.values.get("server_url") or JAAS_ADDRESS).rstrip("/")
             return _page(base, script=f"{base}/{definition.values['app_id']}/external_api.js")
+        case Service.ZOOM:
+            base = (definition.values.get("sdk_base") or SDK_BASE).rstrip("/")
+            version = definition.values.get("sdk_version") or SDK_VERSION
+            page = _page(base, script=sdk_script(base, version))
+            return replace(page, kind="zoom", version=version)
 
 
 def _page(base: str, *, script: str) -> MeetingPage:

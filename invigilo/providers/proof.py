@@ -17,9 +17,8 @@ import secrets
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 import aiohttp
@@ -40,6 +39,12 @@ from invigilo.providers.jitsi_tokens import (
     room_token,
 )
 from invigilo.providers.keys import app_id_problem, key_id_problem, key_problem
+from invigilo.providers.steps import (
+    Outcome,
+    Patience,
+    ProofFailed,
+    Step,
+)
 from invigilo.providers.xmpp import (
     Address,
     ConferenceRefused,
@@ -53,114 +58,12 @@ from invigilo.providers.xmpp import (
     XmppError,
     participant,
 )
-
-
-class Outcome(StrEnum):
-    OK = "ok"
-    FAILED = "failed"
-    NOT_PROVABLE = "not_provable"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One answer. Texts: `proof.<code>`, `proof.cause.<cause>`, `proof.remedy.<remedy>`, with `values` in their holes.
-
-    A step that is ok may still carry a cause: something worth knowing that stops nobody.
-    """
-
-    code: str
-    outcome: Outcome
-    cause: str | None = None
-    values: Mapping[str, object] = field(default_factory=dict[str, object])
-
-    @property
-    def number(self) -> str:
-        """Its number in the specification (live-proctoring.md §2.9)."""
-        return NUMBERS.get(self.code, "")
-
-    @property
-    def remedy(self) -> str | None:
-        """Code of what to change, where there is something."""
-        return self.cause if self.cause not in {None, *WITHOUT_REMEDY} else None
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "step": self.code,
-            "number": self.number,
-            "outcome": self.outcome.value,
-            "cause": self.cause,
-            "remedy": self.remedy,
-            "values": dict(self.values),
-        }
-
-
-JITSI_STEPS: Mapping[str, str] = {
-    "address": "J1",
-    "clock": "J5",
-    "iframe": "J1",
-    "prejoin": "J1",
-    "peer_to_peer": "J1",
-    "forged_refused": "J3",
-    "anonymous_refused": "J3",
-    "guests_refused": "J3",
-    "credentials": "J2",
-    "expired_refused": "J5",
-    "conference": "J2",
-    "participant_joins": "J2",
-    "participant_role": "J6",
-    "other_room_refused": "J4",
-    "proctor_role": "J6",
-    "identity": "J6",
-    "participant_stays": "J6",
-    "room_size": "J7",
-    "media": "",
-}
-"""Every step of a Jitsi's proof in its order, with its number in live-proctoring.md §2.9."""
-
-JAAS_STEPS: Mapping[str, str] = {
-    "key": "A1",
-    "claims": "A2",
-    "script": "A3",
-    "clock": "A4",
-    "forged_refused": "A4",
-    "anonymous_refused": "A4",
-    "credentials": "A4",
-    "expired_refused": "A4",
-    "conference": "A4",
-    "participant_joins": "A4",
-    "participant_role": "A4",
-    "other_room_refused": "A4",
-    "proctor_role": "A4",
-    "participant_stays": "A4",
-    "media": "",
-}
-
-NUMBERS = {**JAAS_STEPS, **JITSI_STEPS}
-STEPS: Mapping[str, tuple[str, ...]] = {"builtin": (), "jitsi": tuple(JITSI_STEPS), "jaas": tuple(JAAS_STEPS)}
-
-WITHOUT_REMEDY = frozenset({"needs_step", "no_date", "limit_unknown", "media_needs_people"})
+from invigilo.providers.zoom_proof import prove_zoom
+from invigilo.providers.zoom_settings import ZoomSettings
 
 PROBE_LIFE = timedelta(minutes=5)
 CLOCK_MAY_BE_OFF = 20.0  # seconds; tokens begin 30 s in the past, and the Date header counts whole seconds
 WHOLE_PROOF = 120.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds: for one step, for a role to change after an entry, between two logins (rate limits, jitsi.md §5.5)."""
-
-    step: float = 10.0
-    settle: float = 2.5
-    spacing: float = 0.4
-
-
-class ProofFailed(Exception):
-    """A step fails, by name."""
-
-    def __init__(self, cause: str, **values: object) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.values = values
 
 
 class _Unproven(ProofFailed):
@@ -188,6 +91,8 @@ def prove(
             return prove_jitsi(JitsiSettings.of(values), clock=clock, trust=trust, patience=patience)
         case "jaas":
             return prove_jaas(JaasSettings.of(values), clock=clock, trust=trust, patience=patience)
+        case "zoom":
+            return prove_zoom(ZoomSettings.of(values), clock=clock, trust=trust, patience=patience)
         case _:
             return _nothing_to_prove()
 

@@ -15,6 +15,7 @@ from invigilo.clock import Clock
 from invigilo.errors import BadInput, ProviderCredentials
 from invigilo.exams.model import Exam, SealedDefinition, Service
 from invigilo.providers.base import (
+    Challenge,
     Feature,
     Guest,
     Headers,
@@ -31,6 +32,9 @@ from invigilo.providers.jitsi import JitsiProvider
 from invigilo.providers.jitsi_settings import JaasSettings, JitsiSettings
 from invigilo.providers.meeting_page import MeetingPage, meeting_page
 from invigilo.providers.proof import Step, prove
+from invigilo.providers.zoom import ZoomProvider
+from invigilo.providers.zoom_pool import HostBook
+from invigilo.providers.zoom_settings import ZoomSettings
 
 ProviderOf = Callable[[Exam], Provider]
 Prove = Callable[[Service, Mapping[str, str]], AsyncGenerator[Step]]
@@ -63,13 +67,17 @@ def provider_of(exam: Exam) -> Provider:
     return _builtin if service is Service.BUILTIN else NoProvider(service)
 
 
-def provider_from(service: str, values: Mapping[str, str], *, clock: Clock) -> Provider:
+def provider_from(
+    service: str, values: Mapping[str, str], *, clock: Clock, book: HostBook | None = None
+) -> Provider:
     """The provider of a service definition: its kind, and its values with their secrets revealed."""
     match service:
         case "jitsi":
             return JitsiProvider(JitsiSettings.of(values), clock=clock)
         case "jaas":
             return JaasProvider(JaasSettings.of(values), clock=clock)
+        case "zoom":
+            return ZoomProvider(ZoomSettings.of(values), clock=clock, book=book)
         case _:
             return _builtin
 
@@ -101,7 +109,7 @@ class NoProvider:
     def identity_of(self, room: RoomHandle, identity: str) -> str:  # noqa: ARG002
         return identity
 
-    def read_webhook(self, headers: Headers, body: bytes) -> ProviderEvent | None:  # noqa: ARG002
+    def read_webhook(self, headers: Headers, body: bytes) -> ProviderEvent | Challenge | None:  # noqa: ARG002
         raise ProviderCredentials(self.message)
 
 
@@ -123,6 +131,8 @@ class Registry:
     directory: Definitions
     box: Opens
     clock: Clock
+    book_of: Callable[[int], HostBook | None] = lambda _definition_id: None
+    """Where a definition's bookings are kept, for services that have some."""
     _made: dict[int, tuple[SealedDefinition, Provider]] = field(
         default_factory=dict[int, "tuple[SealedDefinition, Provider]"]
     )
@@ -160,4 +170,9 @@ class Registry:
             secrets = {name: self.box.decrypt(sealed) for name, sealed in definition.sealed.items()}
         except BadInput as error:
             return NoProvider(definition.service, error.message)
-        return provider_from(definition.service.value, {**definition.values, **secrets}, clock=self.clock)
+        return provider_from(
+            definition.service.value,
+            {**definition.values, **secrets},
+            clock=self.clock,
+            book=self.book_of(definition.id),
+        )

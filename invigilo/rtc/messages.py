@@ -105,7 +105,11 @@ class MeetingState(_Message, tag="meeting"):
         "full",
         "kicked",
         "lost",
+        "no_host",
+        "outdated",
     ]
+    code: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    """The meeting service's own number for what went wrong; 0 is none."""
 
 
 class Ping(_Message, tag="ping"):
@@ -150,6 +154,8 @@ class EnterRoom(_Message, tag="enter"):
     """A proctor's page asks for its way into the meeting of a room."""
 
     room: RoomId
+    trouble: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    """What the meeting service told this page when it tried before; 0 is nothing."""
 
 
 class HoldRoom(_Message, tag="hold"):

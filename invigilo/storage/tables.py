@@ -62,6 +62,8 @@ installation = Table(
     # Counts up with every change of what the directory holds: a node reads everything again only when it differs.
     Column("directory_revision", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Ms, nullable=False),
+    # Marks what this installation makes at a meeting service, so that another one's is never swept away.
+    Column("instance", String(16)),
     CheckConstraint("id = 1", name="only_one"),
 )
 
@@ -194,6 +196,46 @@ service_definitions = Table(
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("created_at", Ms, nullable=False),
     UniqueConstraint("institution_id", "name", name="uq_service_definitions_institution_name"),
+)
+
+# What each host of a service has had of its day, and why it is left out meanwhile.
+meeting_hosts = Table(
+    "meeting_hosts",
+    metadata,
+    Column("definition_id", Id, ForeignKey("service_definitions.id", ondelete="CASCADE"), primary_key=True),
+    Column("host", String(128), primary_key=True),
+    Column("day", Integer, nullable=False, server_default="0"),
+    Column("creations", Integer, nullable=False, server_default="0"),
+    Column("blocked_until", Ms, nullable=False, server_default="0"),
+    Column("reason", String(64), nullable=False, server_default=text("''")),
+)
+
+# A room's meeting at a host. Kept apart from the room: it stays until the meeting is gone, whatever becomes of the room.
+meeting_bookings = Table(
+    "meeting_bookings",
+    metadata,
+    _id(),
+    _ref("definition_id", "service_definitions.id"),
+    Column("room", String(64), nullable=False),
+    Column("host", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("meeting_id", String(32), nullable=False, server_default=text("''")),
+    Column("passcodes_encrypted", Text),
+    Column("waits_for_host", Boolean, nullable=False, server_default=text("false")),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Ms, nullable=False, server_default="0"),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("created_at", Ms, nullable=False),
+    Index("ix_meeting_bookings_definition_id", "definition_id"),
+    # Every open room has exactly one meeting: the database says so.
+    Index(
+        "uq_meeting_bookings_current",
+        "definition_id",
+        "room",
+        unique=True,
+        sqlite_where=text("state IN ('booked', 'creating', 'open')"),
+        postgresql_where=text("state IN ('booked', 'creating', 'open')"),
+    ),
 )
 
 

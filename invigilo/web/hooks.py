@@ -12,12 +12,20 @@ from typing import Any
 from litestar import Response, post
 from litestar.params import FromPath
 
+from invigilo.errors import NotAllowed
+from invigilo.exams.model import Service
 from invigilo.web.parts import AnyRequest, Site, SiteParts
 
 
 async def _take(site: Site, request: AnyRequest, definition_id: int) -> Response[Any]:
-    is_news = site.meetings.take_report(definition_id, request.headers, await request.body())
-    return Response({"news": is_news}, status_code=200)
+    try:
+        found = site.meetings.take_report(definition_id, request.headers, await request.body())
+    except NotAllowed as error:
+        definition = site.directory.definitions.get(definition_id)
+        if definition is None or definition.service is not Service.ZOOM:
+            raise
+        return Response({"code": "notallowed", "message": error.message}, status_code=401)  # zoom.md §9
+    return Response({"news": found} if isinstance(found, bool) else dict(found), status_code=200)
 
 
 @post("/hooks/{definition_id:int}", status_code=200, opt={"no_csrf": True})

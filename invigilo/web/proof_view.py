@@ -23,7 +23,9 @@ class StepView:
 
 def step_view(renderer: Renderer, language: str, step: Mapping[str, Any]) -> StepView:
     """From a step as it is kept (`Step.as_json`)."""
-    values: Mapping[str, Any] = step.get("values") or {}
+    values: dict[str, Any] = dict(step.get("values") or {})
+    if "step" in values:
+        values["step"] = renderer.catalogue.text(language, f"proof.{values['step']}", **values)
 
     def said(prefix: str, code: str | None) -> str:
         if not code:

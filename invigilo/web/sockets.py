@@ -55,6 +55,9 @@ CHECK_SIGN_IN_EVERY = 15  # seconds until a proctor's page whose sign-in has end
 VIDEO = {"width": 320, "height": 240, "frame_rate": 12, "max_bitrate": 150_000}
 STILL_INTERVAL = 1_000  # ms
 
+_MEETING_IN_DOUBT = frozenset({3001, 3005, 3008, 3610, 3711, 4004})
+"""What a meeting service tells a page whose meeting is gone, over, or kept from beginning (zoom.md §7.4)."""
+
 _open = Gauge("invigilo_sockets_open", "Open sockets.", ["side"])
 
 
@@ -259,6 +262,7 @@ class Sockets:
                     self._spawn(self._confirm(mine, live, revision))
             case messages.MeetingState(state=state):
                 page.meeting = state
+                self._doubt_place(live, state, message.code)
             case messages.Enter():
                 if not mine.is_entering:
                     mine.is_entering = True
@@ -325,6 +329,21 @@ class Sockets:
         finally:
             mine.is_entering = False
 
+    async def _let_proctor_in(
+        self, mine: ProctorSocket, account: Account, room: int, entries: Allowance
+    ) -> None:
+        """A service that has hosts is asked for the host's key first."""
+        if not entries.take(time.monotonic()):
+            mine.outbox.put({"t": "no_meeting", "code": "too_many", "message": "Wait before asking again."})
+            return
+        try:
+            exam = self._directory.exam(mine.exam_id)
+            entry = await self._meetings.host_entry(exam, room, account, mine.peer)
+        except InvigiloError as error:
+            mine.outbox.put(_no_meeting(error))
+            return
+        mine.outbox.put(meeting_message(entry))
+
     def _answer_entry(self, outbox: Outbox, enter: Callable[[], Entry], allowance: Allowance) -> bool:
         """The way into a meeting, for the page that asked and nobody else."""
         if not allowance.take(time.monotonic()):
@@ -333,8 +352,7 @@ class Sockets:
         try:
             entry = enter()
         except InvigiloError as error:
-            code = error.code if isinstance(error, Refused) else "unavailable"
-            outbox.put({"t": "no_meeting", "code": code, "message": error.message})
+            outbox.put(_no_meeting(error))
             return True
         outbox.put(meeting_message(entry))
         return True
@@ -347,6 +365,21 @@ class Sockets:
         if count != mine.told_watchers:
             mine.told_watchers = count
             mine.outbox.put({"t": "watchers", "count": count})
+
+    def _doubt_place(self, live: LiveConnection, state: str, code: int) -> None:
+        """What a candidate's page is told by its meeting service may mean that the meeting itself is gone or blocked."""
+        exam = self._exam_at_service(live)
+        if exam is None or not self._meetings.needs_host(exam):
+            return
+        if code in _MEETING_IN_DOUBT and state not in {PageState.JOINED.value, PageState.JOINING.value}:
+            self._meetings.doubt(live.room_id)
+        elif state == PageState.FULL.value:
+            self._spawn(self._rooms.place_elsewhere(live.id, live.room_id))
+
+    def _doubt_room(self, exam: Exam, number: int, code: int) -> None:
+        room = self._rooms.collecting_room(exam.id, number)
+        if room is not None and code in _MEETING_IN_DOUBT:
+            self._meetings.doubt(room.id)
 
     def _exam_at_service(self, live: LiveConnection) -> Exam | None:
         """The exam, where its rooms are meetings of a service."""
@@ -450,6 +483,7 @@ class Sockets:
                 self._hub.proctor_left(mine)
                 self._duties.leave(mine.peer)
                 self._calls.page_left(mine.peer)
+                self._meetings.host_left(mine.peer)
                 if mine.in_meeting is not None:
                     self._meetings.proctor_left(exam.id, mine.peer)
 
@@ -493,6 +527,10 @@ class Sockets:
                 self._hub.subscribe_stills(mine, None if isinstance(connections, str) else connections)
             case messages.EnterRoom(room=room):
                 exam = self._directory.exam(mine.exam_id)
+                if self._meetings.needs_host(exam):
+                    self._doubt_room(exam, room, message.trouble)
+                    self._spawn(self._let_proctor_in(mine, account, room, entries))
+                    return True
                 enter = partial(self._meetings.entry_of_proctor, exam, room, account)
                 return self._answer_entry(mine.outbox, enter, entries)
             case messages.HoldRoom(room=room):
@@ -593,17 +631,7 @@ def _shown(message: Message) -> dict[str, Any]:
 
 def meeting_message(entry: Entry) -> dict[str, Any]:
     """All a page needs to enter, token included."""
-    return {
-        "t": "meeting",
-        "kind": "jitsi",
-        "script": entry.page.script,
-        "domain": entry.page.domain,
-        "plain": entry.page.is_plain,
-        "room": entry.ticket.room,
-        "subject": entry.ticket.subject,
-        "token": entry.ticket.token,
-        "name": entry.display_name,
-    }
+    return {"t": "meeting", **entry.as_json()}
 
 
 def find_page(live: LiveConnection | None) -> LiveConnection:
@@ -614,6 +642,11 @@ def find_page(live: LiveConnection | None) -> LiveConnection:
 
 def _error(code: str, message: str) -> dict[str, str]:
     return {"t": "error", "code": code, "message": message}
+
+
+def _no_meeting(error: InvigiloError) -> dict[str, str]:
+    code = error.code if isinstance(error, Refused) else "unavailable"
+    return {"t": "no_meeting", "code": code, "message": error.message}
 
 
 def _refuse(outbox: Outbox, connection: int) -> bool:

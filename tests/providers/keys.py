@@ -59,3 +59,21 @@ def jitsi_values(**more: str) -> dict[str, str]:
 
 def jaas_values(**more: str) -> dict[str, str]:
     return {"app_id": APP_ID, "key_id": f"{APP_ID}/{KEY_ID}", "private_key": rsa_key(), **more}
+
+
+def zoom_values(url: str = "https://zoom.example.org", **more: str) -> dict[str, str]:
+    """An account as the stand-in is seeded; every address is the stand-in's."""
+    return {
+        "account_id": "acc-1",
+        "client_id": "client-1",
+        "client_secret": "secret-1",
+        "sdk_key": "sdk-key-1",
+        "sdk_secret": "sdk-secret-1",
+        "hosts": "host1@example.org",
+        "oauth_base": url,
+        "api_base": f"{url}/v2",
+        "sdk_base": url,
+        "web_base": url,
+        "pace": "20",
+        **more,
+    }

@@ -6,7 +6,8 @@ import pytest
 
 from invigilo.clock import SystemClock
 from invigilo.providers.jitsi_settings import JaasSettings
-from invigilo.providers.proof import JAAS_STEPS, collected, prove_jaas
+from invigilo.providers.proof import collected, prove_jaas
+from invigilo.providers.steps import JAAS_STEPS
 from invigilo.simulate.jaas import JaasMood, jaas_stand_in
 from tests.providers.keys import APP_ID, KEY_ID, OTHER_APP_ID, ec_key, jaas_values, public_half, rsa_key
 from tests.providers.proving import QUICK, Proof

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from invigilo.providers.proof import JITSI_STEPS
+from invigilo.providers.steps import JITSI_STEPS
 from invigilo.service_command import sentences_of
 from invigilo.simulate.jitsi import Mood
 from invigilo.web.catalogue import Catalogue

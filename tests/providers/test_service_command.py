@@ -15,8 +15,16 @@ import pytest
 from invigilo import service_command
 from invigilo.cli import main, parser
 from invigilo.errors import BadInput
-from invigilo.providers import jitsi_site, proof
-from invigilo.providers.proof import JAAS_STEPS, JITSI_STEPS, STEPS, WITHOUT_REMEDY, Outcome
+from invigilo.providers import jitsi_site, proof, zoom_client, zoom_proof
+from invigilo.providers.steps import (
+    JAAS_STEPS,
+    JITSI_STEPS,
+    NUMBERS,
+    STEPS,
+    WITHOUT_REMEDY,
+    ZOOM_STEPS,
+    Outcome,
+)
 from invigilo.settings import Settings
 from invigilo.simulate.jitsi import Mood, jitsi_stand_in
 from invigilo.web.catalogue import Catalogue
@@ -95,7 +103,7 @@ def test_a_jaas_key_of_another_kind_is_a_step_that_fails(tmp_path: Path, capsys:
     ("fields", "words"),
     [
         ({}, "service is one of builtin, jitsi, jaas"),
-        ({"service": "zoom"}, "service is one of"),
+        ({"service": "teams"}, "service is one of"),
         ({"service": ["jitsi"]}, "service is one of"),
         (
             {"service": "jitsi"},
@@ -141,11 +149,12 @@ def test_an_authority_that_cannot_be_read_is_said_so(tmp_path: Path, capsys: Any
 def causes() -> set[str]:
     """Every cause a proof can give, read from its source."""
     found: set[str] = {cause for _, cause in proof._TEXTS if cause not in {"wrong_signature", "key_unknown"}}
-    for module in (proof, jitsi_site):
+    for module in (proof, jitsi_site, zoom_proof, zoom_client):
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text("utf-8"))):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="ProofFailed" | "_Unproven" | "SiteFault" | "Step"), args=args
+                    func=ast.Name(id="ProofFailed" | "_Unproven" | "SiteFault" | "Step" | "Unreachable"),
+                    args=args,
                 ):
                     found |= {c.value for arg in args for c in ast.walk(arg) if isinstance(c, ast.Constant)}
                 case ast.Return(value=ast.Constant(value=str(value))):
@@ -157,9 +166,19 @@ def causes() -> set[str]:
                 case ast.Assign(value=ast.IfExp(body=ast.Constant(value=str(value)))):
                     found.add(value)
     words = {one for one in found if isinstance(one, str) and re.fullmatch(r"[a-z_]{3,}", one)}
-    return words - {*proof.NUMBERS, "true", "host", "other_host", "proctor", "candidate", "seconds"} | {
-        "jicofo_down"
+    nothing = {
+        *NUMBERS,
+        "true",
+        "host",
+        "other_host",
+        "proctor",
+        "candidate",
+        "seconds",
+        "type",
+        "rooms",
+        "capacity",
     }
+    return words - nothing | {"jicofo_down", *zoom_client._TOKEN_CAUSES.values()}
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -172,9 +191,9 @@ def test_every_step_cause_and_remedy_has_its_text(language: str) -> None:
     known = {key.removeprefix("proof.cause.") for key in texts if key.startswith("proof.cause.")}
     assert causes() <= known
     assert {f"proof.remedy.{c}" for c in known - WITHOUT_REMEDY} <= set(texts)
-    assert {f"proof.{code}" for code in (*JITSI_STEPS, *JAAS_STEPS)} <= set(texts)
+    assert {f"proof.{code}" for code in (*JITSI_STEPS, *JAAS_STEPS, *ZOOM_STEPS)} <= set(texts)
     assert {f"proof.outcome.{one.value}" for one in Outcome} <= set(texts)
-    assert set(STEPS) == {"builtin", "jitsi", "jaas"}
+    assert set(STEPS) == {"builtin", "jitsi", "jaas", "zoom"}
 
 
 def test_both_languages_have_the_same_texts_with_the_same_holes() -> None:

@@ -50,6 +50,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/monitoring"): ANY_ACCOUNT,
     ("GET", "/monitoring/{exam_id}"): PROCTORS,
     ("GET", "/monitoring/{exam_id}/rooms/{number}"): PROCTORS,
+    ("GET", "/monitoring/{exam_id}/rooms/{number}/meeting"): PROCTORS,
     ("GET", "/monitoring/{exam_id}/overview"): PROCTORS,
     ("GET", CONNECTION): PROCTORS,
     ("GET", f"{CONNECTION}/events"): PROCTORS,
@@ -59,6 +60,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", f"{CONNECTION}/disable"): PROCTORS,
     ("WEBSOCKET", "/monitoring/{exam_id}/socket"): PROCTORS,
     ("GET", "/e/{key}"): EVERYBODY,  # the key is the right
+    ("GET", "/e/{key}/meeting"): EVERYBODY,
     ("WEBSOCKET", "/e/{key}/socket"): EVERYBODY,
     ("GET", "/connections"): EXAM_ADMINS,
     ("POST", "/connections/{configuration_id}/file"): FILE_GIVERS,

@@ -7,10 +7,12 @@ from typing import Any
 from litestar import Response, WebSocket, get, websocket
 from litestar.params import FromPath
 
+from invigilo.errors import NotFound
 from invigilo.monitoring.live import LiveConnection
 from invigilo.monitoring.wall import name_of
 from invigilo.secrets_box import digest
 from invigilo.storage.queries import connections as connection_queries
+from invigilo.web.meeting_frame import frame_page
 from invigilo.web.pages.candidate_view import CandidateEndedPage, CandidatePage
 from invigilo.web.parts import AnyRequest, Site, SiteParts
 from invigilo.web.sockets import find_page
@@ -58,8 +60,24 @@ async def page(request: AnyRequest, site: SiteParts, key: FromPath[str]) -> Resp
         messages=site.renderer.catalogue.part(language, "candidate."),
         socket_path=f"/e/{key}/socket",
         meeting_origin=origin,
+        meeting_kind="" if meeting is None else meeting.kind,
+        frame_path=f"/e/{key}/meeting" if meeting is not None and meeting.is_framed else "",
     )
-    return site.renderer.respond(request, "candidate.html", view, language=language, meeting_origin=origin)
+    outer = None if meeting is None else meeting.outer_origin
+    return site.renderer.respond(request, "candidate.html", view, language=language, meeting_origin=outer)
+
+
+@get("/e/{key:str}/meeting")
+async def meeting(request: AnyRequest, site: SiteParts, key: FromPath[str]) -> Response[Any]:
+    """The frame in which the candidate's page runs a meeting service's program. It holds no ticket."""
+    live = find_page(await _find(site, key))
+    exam = site.directory.exams.get(live.exam_id or 0)
+    found = None if exam is None else site.meetings.page_of(exam)
+    if found is None or not found.is_framed:
+        raise NotFound("This exam's rooms are not entered by such a frame.")
+    language = site.renderer.language_of(request)
+    title = site.renderer.catalogue.text(language, "candidate.meeting.frame")
+    return frame_page(request, site, found, language=language, title=title, is_isolated=False)
 
 
 @websocket("/e/{key:str}/socket")
@@ -72,4 +90,4 @@ async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, key: FromPat
     await site.sockets.candidate(socket, live)
 
 
-handlers = [page, socket]
+handlers = [page, meeting, socket]

@@ -26,6 +26,7 @@ from invigilo.storage.queries import connections as connection_queries
 from invigilo.storage.queries.connections import ConnectionRow
 from invigilo.storage.work import Work
 from invigilo.web.frame import frame_of
+from invigilo.web.meeting_frame import ISOLATED, frame_page
 from invigilo.web.pages.views import ConnectionPage, ExamCard, ExamListPage, MonitoringPage
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts, account_of
 
@@ -144,10 +145,30 @@ async def room(
     meeting = site.meetings.page_of(exam)
     if meeting is None:
         return site.renderer.respond(request, "room.html", page, language=page.frame.language)
-    page = replace(page, meeting_host=meeting.host, data={**page.data, "meetingOrigin": meeting.origin})
-    return site.renderer.respond(
-        request, "room_meeting.html", page, language=page.frame.language, meeting_origin=meeting.origin
+    more = {"meetingOrigin": meeting.origin}
+    if meeting.is_framed:
+        more["meetingFrame"] = f"/monitoring/{exam.id}/rooms/{number}/meeting"
+    page = replace(page, meeting_host=meeting.host, data={**page.data, **more})
+    response = site.renderer.respond(
+        request, "room_meeting.html", page, language=page.frame.language, meeting_origin=meeting.outer_origin
     )
+    if meeting.is_framed:
+        response.headers |= ISOLATED
+    return response
+
+
+@get("/monitoring/{exam_id:int}/rooms/{number:int}/meeting")
+async def room_meeting(
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int], number: FromPath[int]
+) -> Response[Any]:
+    """The frame in which a room's window runs a meeting service's program. It holds no ticket."""
+    exam = _exam(site, account, exam_id, Right.PROCTOR)
+    meeting = site.meetings.page_of(exam)
+    if meeting is None or not meeting.is_framed:
+        raise NotFound(f"Room {number} is not entered by such a frame.")
+    language = site.renderer.language_of(request, account.language)
+    title = site.renderer.catalogue.text(language, "proctor.meeting.frame")
+    return frame_page(request, site, meeting, language=language, title=title, is_isolated=True)
 
 
 @get("/monitoring/{exam_id:int}/overview")
@@ -427,6 +448,7 @@ handlers = [
     exam_list,
     monitoring,
     room,
+    room_meeting,
     overview,
     connection,
     events,

@@ -9,7 +9,14 @@ from invigilo.errors import InvigiloError, Refused
 from invigilo.exams.model import Service
 from invigilo.proctoring.model import ServiceDefinition
 from invigilo.web.forms.form import Form
-from invigilo.web.pages.views_proctoring import FieldView, KindView, ProofView
+from invigilo.web.pages.views_proctoring import (
+    FieldView,
+    HostRow,
+    HostsView,
+    KindView,
+    ProofView,
+    ReportsView,
+)
 from invigilo.web.parts import Site
 from invigilo.web.proof_view import step_view
 
@@ -52,7 +59,7 @@ def kind_view(
                 choices=tuple((choice, choice) for choice in one.choices),
                 default=one.default,
                 since=to_ms(secrets[one.name]) if one.name in secrets else None,
-                is_rare=one.kind.value == "text" and not one.is_required,
+                is_rare=one.is_rare or (one.kind.value == "text" and not one.is_required),
                 is_locked=is_locked and one.is_identity,
             )
             for one in description.fields
@@ -68,6 +75,44 @@ def proof_view(site: Site, language: str, definition: ServiceDefinition) -> Proo
         at=to_ms(definition.proved_at),
         steps=tuple(step_view(site.renderer, language, one) for one in definition.proof),
     )
+
+
+def reports_view(site: Site, definition: ServiceDefinition, base_url: str) -> ReportsView | None:
+    """Where the service is to send its reports, and what has come; None for a service that sends none."""
+    description = site.services.description(definition.service)
+    if description.field("events_secret") is None:
+        return None
+    line = site.meetings.report_line(definition.id)
+    return ReportsView(
+        address=f"{base_url}/hooks/{definition.id}",
+        has_secret="events_secret" in definition.secrets,
+        last_at=line.last_at,
+        refused=line.refused,
+        needs_https=definition.service in {Service.JAAS, Service.ZOOM}
+        and not base_url.startswith("https://"),
+    )
+
+
+def hosts_view(site: Site, language: str, definition: ServiceDefinition) -> HostsView | None:
+    """A service's hosts and what each has left; None for a service that has none."""
+    found = site.meetings.hosts_of(definition.id)
+    if found is None:
+        return None
+    hosts, leftovers = found
+    say = site.renderer.catalogue.text
+    rows = [
+        HostRow(
+            name=one.name,
+            live=f"{one.live}/{one.most}",
+            today=f"{one.creations}/{one.creations_most}",
+            tone="warning" if one.blocked_until else ("info" if one.live >= one.most else "ok"),
+            blocked_until=one.blocked_until,
+            reason=say(language, f"services.hosts.reason.{one.reason}") if one.reason else "",
+            is_taken=one.live >= one.most,
+        )
+        for one in hosts
+    ]
+    return HostsView(tuple(rows), leftovers)
 
 
 def said(site: Site, language: str, error: InvigiloError) -> InvigiloError:

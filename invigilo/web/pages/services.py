@@ -22,7 +22,15 @@ from invigilo.storage.queries.services import SORTS
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.frame import form_view, frame_of, go
 from invigilo.web.lists import ListView, list_query
-from invigilo.web.pages.service_views import kind_view, proof_view, said, shown_again, typed_values
+from invigilo.web.pages.service_views import (
+    hosts_view,
+    kind_view,
+    proof_view,
+    reports_view,
+    said,
+    shown_again,
+    typed_values,
+)
 from invigilo.web.pages.views_proctoring import ServicePage, ServiceRow, ServicesPage
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts, wants_json
 from invigilo.web.proof_view import step_view
@@ -242,6 +250,8 @@ async def _definition_page(
         proof=proof_view(site, frame.language, found),
         users=tuple(await site.services.users_of(found)),
         is_in_use=in_use,
+        reports=reports_view(site, found, site.base_url(request.scope)),
+        hosts=hosts_view(site, frame.language, found),
     )
     return site.renderer.respond(request, "service.html", page, language=frame.language, status=status)
 

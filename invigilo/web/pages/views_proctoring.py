@@ -81,6 +81,38 @@ class ServicePage:
     proof: ProofView | None = None
     users: tuple[str, ...] = ()
     is_in_use: bool = False
+    reports: ReportsView | None = None
+    hosts: HostsView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportsView:
+    """Where a service is to send its reports, and what has come of it."""
+
+    address: str
+    has_secret: bool
+    last_at: int | None
+    refused: int
+    needs_https: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    name: str
+    live: str
+    today: str
+    tone: str
+    blocked_until: int | None
+    reason: str
+    is_taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostsView:
+    """A service's hosts, and how many meetings should be gone and are not."""
+
+    rows: tuple[HostRow, ...]
+    leftovers: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ export class Room {
   #meeting = null;
   #pause = FIRST_PAUSE;
   #cancel = null;
+  #code = 0;
   state = "none";
   onChange = () => {};
 
@@ -59,7 +60,7 @@ export class Room {
 
   /** After a new line to the server: it may have forgotten. */
   tell() {
-    this.#send({ t: "meeting", state: this.state });
+    this.#send({ t: "meeting", state: this.state, code: this.#code });
   }
 
   /** What failed last stays said until the next try ends well or otherwise: a page that blinks helps nobody. */
@@ -79,11 +80,12 @@ export class Room {
       role: "candidate",
       language: pageData.language,
       title: t("candidate.meeting.frame"),
+      frame: pageData.frame_path,
       audio: this.#place.audio,
       video: this.#place.video,
     };
     const mine = enter(message, this.#frame, wishes, {
-      state: (state) => mine === this.#meeting && this.#heard(state),
+      state: (state) => mine === this.#meeting && this.#heard(state, mine.code ?? 0),
       stage: (isOn) => this.#stage(isOn),
     });
     this.#meeting = mine;
@@ -93,7 +95,8 @@ export class Room {
     if (this.#place) this.#retry();
   }
 
-  #heard(state) {
+  #heard(state, code) {
+    this.#code = code;
     this.#become(state);
     if (state === "joined") this.#pause = FIRST_PAUSE;
     if (state === "joining" || state === "joined") return;
@@ -112,6 +115,7 @@ export class Room {
   }
 
   #become(state) {
+    if (state === "none" || state === "joining" || state === "joined") this.#code = 0;
     const isNews = state !== this.state;
     this.state = state;
     if (!isNews) return;

@@ -53,8 +53,10 @@ bind({
 class Entrance {
   meeting = null;
   state = "waiting";
+  note = "";
   pause = FIRST_PAUSE;
   timer = 0;
+  trouble = 0;
 
   /** Whatever was, begin anew: a first load, a lost meeting, a proctor's own wish. */
   ask() {
@@ -63,7 +65,7 @@ class Entrance {
     this.meeting = null;
     const here = roomHere(feed);
     if (!here) return this.become("gone");
-    if (feed.send({ t: "enter", room: here.id })) this.become(this.state === "waiting" ? "joining" : this.state);
+    if (feed.send({ t: "enter", room: here.id, trouble: this.trouble })) this.become(this.state === "waiting" ? "joining" : this.state);
     this.timer = setTimeout(() => this.ask(), ANSWER_WITHIN);
   }
 
@@ -71,7 +73,7 @@ class Entrance {
     if (this.meeting) return;
     clearTimeout(this.timer);
     if (originOf(message) !== page.meetingOrigin) return location.reload(); // the service moved: this page may not use the new one
-    const wishes = { role: "proctor", language: page.language, title: t("meeting.frame") };
+    const wishes = { role: "proctor", language: page.language, title: t("meeting.frame"), frame: page.meetingFrame };
     const mine = enter(message, find("meeting-frame"), wishes, {
       state: (state, detail) => mine === this.meeting && this.heard(state, detail),
       change: () => mine === this.meeting && show(),
@@ -79,6 +81,7 @@ class Entrance {
       chat: ({ from, text }) => from && calls.panel.heard({ name: from.name, at: feed.now(), text }),
     });
     this.meeting = mine;
+    this.note = message.note ?? "";
   }
 
   noTicket(message) {
@@ -87,6 +90,7 @@ class Entrance {
   }
 
   heard(state, detail) {
+    this.trouble = this.meeting.code ?? 0;
     this.become(state, detail);
     if (state === "joined") {
       this.pause = FIRST_PAUSE;
@@ -123,8 +127,19 @@ class Entrance {
     place.dataset.tone = TONES[state] ?? "problem";
     say(place, t(`meeting.state.${state}`));
     place.title = detail;
+    this.showNote(state);
     find("do=again").hidden = state === "joining" || state === "joined";
-    for (const button of document.querySelectorAll('[data-do="tiles"], [data-do="mute_all"]')) button.disabled = state !== "joined";
+    for (const button of document.querySelectorAll('[data-do="tiles"], [data-do="mute_all"]')) button.disabled = state !== "joined" || (button.dataset.do === "mute_all" && this.note !== "");
+  }
+
+  /** What this page cannot do in there, and the service's own number for what went wrong. */
+  showNote(state) {
+    let text = this.trouble && state !== "joined" ? t("meeting.trouble", { code: this.trouble }) : "";
+    if (state === "joined" && this.note) text = t(`meeting.note.${this.note}`);
+    else if (state === "joined" && this.meeting?.isIsolated === false) text = t("meeting.note.few_tiles");
+    const place = find("meeting-note");
+    say(place, text);
+    place.hidden = text === "";
   }
 
   get participants() {

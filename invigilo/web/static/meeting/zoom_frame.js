@@ -1,0 +1,210 @@
+// Inside the frame: Zoom's Meeting SDK for Web, client view. Told what to do by the page around it, and by nobody else.
+
+const SCRIPT_WITHIN = 30_000; // ms
+const LOOK_EVERY = 2_000;
+const VENDOR = ["react", "react-dom", "redux", "redux-thunk", "react-redux", "lodash"];
+const KICKED = 1; // reasonCode of onMeetingStatus 3: removed by the host
+const data = JSON.parse(document.querySelector("#frame-data").textContent);
+
+let meeting = null;
+
+const tell = (message) => parent.postMessage(message, location.origin);
+
+function load(address) {
+  return new Promise((done, failed) => {
+    const script = document.createElement("script");
+    const timer = setTimeout(() => failed(new Error("timeout")), SCRIPT_WITHIN);
+    script.src = address;
+    script.async = false;
+    script.referrerPolicy = "no-referrer";
+    script.onload = () => (clearTimeout(timer), done());
+    script.onerror = () => (clearTimeout(timer), failed(new Error("not loaded")));
+    document.head.append(script);
+  });
+}
+
+/** The SDK's parts in their order (zoom.md §7.1), from the one address the administrator allowed. */
+async function loadSdk() {
+  if (window.ZoomMtg) return;
+  await Promise.all(VENDOR.map((name) => load(`${data.base}/${data.version}/lib/vendor/${name}.min.js`)));
+  await load(data.script);
+  if (!window.ZoomMtg) throw new Error("not the script");
+}
+
+class Stay {
+  isOver = false;
+  #timer = 0;
+  #ticket;
+  #wishes;
+
+  constructor(ticket, wishes) {
+    this.#ticket = ticket;
+    this.#wishes = wishes;
+  }
+
+  async enter() {
+    try {
+      await loadSdk();
+    } catch (error) {
+      return this.#fail({ state: "script_failed", detail: error.message });
+    }
+    if (this.isOver) return;
+    try {
+      await this.#init();
+      if (this.isOver) return;
+      await this.#join();
+    } catch (error) {
+      return this.#fail({ code: Number(error?.errorCode) || 0, detail: String(error?.errorCode ?? error?.message ?? "") });
+    }
+  }
+
+  #init() {
+    const sdk = window.ZoomMtg;
+    sdk.setZoomJSLib(`${data.base}/${data.version}/lib`, "/av");
+    sdk.preLoadWasm();
+    sdk.prepareWebSDK();
+    sdk.i18n.load(this.#wishes.language === "de" ? "de-DE" : "en-US");
+    sdk.inMeetingServiceListener("onUserJoin", () => this.#look());
+    sdk.inMeetingServiceListener("onUserLeave", () => this.#look());
+    sdk.inMeetingServiceListener("onUserUpdate", () => this.#look());
+    sdk.inMeetingServiceListener("onMeetingStatus", (status) => this.#status(status));
+    return new Promise((success, error) => {
+      sdk.init({
+        leaveUrl: `${location.origin}${location.pathname}`,
+        defaultView: "gallery",
+        disableCORP: !window.crossOriginIsolated,
+        disableInvite: true,
+        disableRecord: true,
+        disableCallOut: true,
+        disableReport: true,
+        disablePreview: true,
+        isSupportChat: this.#wishes.role === "candidate" && this.#wishes.chat,
+        isSupportPolling: false,
+        isSupportBreakout: false,
+        screenShare: false,
+        sharingMode: "fit",
+        videoHeader: false,
+        isLockBottom: false,
+        leaveOnPageUnload: true,
+        patchJsMedia: true,
+        success,
+        error,
+      });
+    });
+  }
+
+  #join() {
+    const ticket = this.#ticket;
+    return new Promise((success, error) => {
+      window.ZoomMtg.join({
+        signature: ticket.token,
+        meetingNumber: ticket.number,
+        userName: ticket.name,
+        passWord: ticket.passcode,
+        customerKey: ticket.customer_key,
+        ...(ticket.host_key ? { zak: ticket.host_key } : {}),
+        success,
+        error,
+      });
+    }).then(() => this.#wait());
+  }
+
+  /** "Joined" is what Zoom calls connected: who waits for a host, or in a waiting room, is not in. */
+  #wait() {
+    setTimeout(() => {
+      if (!this.isOver && !this.isIn) this.#fail({ code: 3008, detail: "waiting" });
+    }, 20_000);
+    this.#look();
+  }
+
+  #status({ meetingStatus, reasonCode }) {
+    if (this.isOver) return;
+    if (meetingStatus === 2) this.#in();
+    if (meetingStatus === 3) {
+      this.#fail(this.isIn ? { state: reasonCode === KICKED ? "kicked" : "lost", detail: String(reasonCode ?? "") } : { code: 1 });
+    }
+  }
+
+  #in() {
+    if (this.isIn) return;
+    this.isIn = true;
+    window.ZoomMtg.getCurrentUser({
+      success: ({ result }) => {
+        this.me = result?.currentUser?.userId ?? null;
+        tell({ t: "joined", host: result?.currentUser?.isHost === true, isolated: window.crossOriginIsolated === true });
+        this.#look();
+      },
+    });
+    // Candidates receive no sound but what a broadcast lets through; the call is there from SDK 2.18 on.
+    if (this.#wishes.role === "candidate") this.#silence(!this.#wishes.audio);
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY);
+  }
+
+  #silence(stop) {
+    try {
+      window.ZoomMtg.stopIncomingAudio?.({ stop });
+    } catch {
+      // Without sound there is nothing to stop.
+    }
+  }
+
+  /** The whole list, as the meeting has it: events can be missed. */
+  #look() {
+    if (this.isOver || !this.isIn) return;
+    window.ZoomMtg.getAttendeeslist({
+      success: ({ result }) => {
+        const people = (result?.attendeesList ?? [])
+          .filter((one) => one.userId !== this.me)
+          .map((one) => ({
+            id: one.userId,
+            identity: one.customerKey || null,
+            name: one.userName ?? "",
+            video: one.bVideoOn !== false,
+            audio: one.muted === false,
+            moderator: one.isHost === true || one.isCoHost === true,
+          }));
+        tell({ t: "people", people });
+      },
+    });
+  }
+
+  do(deed, id) {
+    const sdk = window.ZoomMtg;
+    if (!this.isIn || this.isOver) return;
+    if (deed === "muteAll") sdk.muteAll({ muteAll: true });
+    if (deed === "mute") sdk.mute({ userId: id, mute: true });
+    if (deed === "remove") sdk.expel({ userId: id });
+  }
+
+  leave() {
+    if (this.isOver) return;
+    this.isOver = true;
+    clearInterval(this.#timer);
+    try {
+      window.ZoomMtg?.leaveMeeting({});
+    } catch {
+      // It was never in.
+    }
+  }
+
+  #fail(why) {
+    if (this.isOver) return;
+    this.leave();
+    tell({ t: "failed", ...why });
+  }
+}
+
+addEventListener("message", ({ source, origin, data: said }) => {
+  if (origin !== location.origin || source !== parent || parent === window) return;
+  if (said?.t === "enter" && !meeting) {
+    meeting = new Stay(said.ticket, said.wishes);
+    meeting.enter();
+  } else if (said?.t === "leave") {
+    meeting?.leave();
+  } else {
+    meeting?.do(said?.t, said?.id);
+  }
+});
+addEventListener("pagehide", () => meeting?.leave());
+
+tell({ t: "ready" });

@@ -1,0 +1,146 @@
+"""Meetings at Zoom, in a real Chromium with a fake camera, against the stand-in and its face of the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from invigilo.simulate.zoom import ZoomMood
+from tests.browser.test_candidate_page import PATIENCE, check, connected, entry, opened, until
+from tests.browser.test_meeting import alive, member
+from tests.meeting_site import ZoomSite, zoom_site
+from tests.server import SebWire
+from tests.web.people import sign_in
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    context = await browser.new_context(locale="en")
+    context.set_default_timeout(PATIENCE * 1000)
+    expect.set_options(timeout=PATIENCE * 1000)
+    yield context
+    await context.close()
+
+
+async def seb(site: ZoomSite, name: str) -> SebWire:
+    device = "seb_os_name=Windows 11&seb_version=3.10.2"
+    return await site.server.ready(f"client_id={name}&seb_machine_name=LAB-{name}&{device}")
+
+
+async def proctor(browser: Browser, site: ZoomSite, name: str = "ada") -> BrowserContext:
+    ada = await sign_in(site.server, name)
+    context = await browser.new_context(locale="en", viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(PATIENCE * 1000)
+    cookies = [{"name": name, "value": value, "url": site.server.url} for name, value in ada.cookies.items()]
+    await context.add_cookies(cookies)  # type: ignore[arg-type]
+    return context
+
+
+def window(site: ZoomSite, wire: SebWire) -> str:
+    return f"{site.server.url}/monitoring/{wire.live.exam_id}/rooms/{wire.live.room_number}"
+
+
+async def in_frame(page: Page, expression: str) -> object:
+    """Asked of the SDK's stand-in, inside the frame page."""
+    frame = next(one for one in page.frames if one.url.endswith("/meeting"))
+    return await frame.evaluate(expression)
+
+
+@pytest.mark.spec("live-proctoring", 60)
+async def test_candidates_and_proctor_meet_at_zoom(
+    context: BrowserContext, browser: Browser, tmp_path: Path
+) -> None:
+    """Role 0 and role 1, the gallery isolated, nobody else asked, and the missing listed with their cause."""
+    async with zoom_site(tmp_path) as site:
+        lea, tom = await seb(site, "Lea"), await seb(site, "Tom")
+        async with alive(lea, tom):
+            asked: list[str] = []
+            complaints: list[str] = []
+            context.on("request", lambda request: asked.append(request.url))
+            context.on("console", lambda message: complaints.append(message.text))
+            page = await opened(context, entry(lea))
+            await connected(page)
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+            await until(lambda: lea.live.page.meeting == "joined")
+            (meeting,) = site.zoom.core.meetings.values()
+            (candidate,) = meeting.inside()
+            assert (candidate.is_host, candidate.is_muted, candidate.name) == (False, True, "Lea")
+            now = site.server.app.clock.now_ms
+            await until(lambda: lea.live.meeting.present(now()) is True)
+            assert await in_frame(page, "zoomStandIn.violations.length") == 0
+            assert await page.evaluate("crossOriginIsolated") is False, "a candidate's page stays as it was"
+            hosts = (f"http://127.0.0.1:{site.server.port}/", f"http://127.0.0.1:{site.zoom.port}/")
+            assert [url for url in asked if not url.startswith((*hosts, "data:"))] == []
+            assert complaints == []
+
+            ada = await proctor(browser, site)
+            room = await opened(ada, window(site, lea))
+            await expect(room.locator("[data-meeting-state]")).to_have_attribute("data-tone", "ok")
+            await expect(member(room, lea, "present")).to_be_visible()
+            await expect(member(room, tom, "missing")).to_contain_text("Tom")
+            await until(lambda: lea.live.page.last_frames_at is not None)
+            hosts_inside = [one for one in meeting.inside() if one.is_host]
+            assert len(hosts_inside) == 1, "the proctor holds the meeting"
+            assert await in_frame(room, "zoomStandIn.isolated") is True
+            assert await in_frame(room, "zoomStandIn.violations.length") == 0
+            assert await in_frame(room, "zoomStandIn.options.disableCORP") is False
+            frame = room.frame_locator("[data-meeting-frame] iframe")
+            await expect(frame.locator(".zoom-tile img[src^='data:']").first).to_be_visible()
+            await expect(room.locator("[data-meeting-note]")).to_be_hidden()
+
+            grace = await proctor(browser, site, "grace")
+            second = await opened(grace, window(site, lea))
+            await expect(second.locator("[data-meeting-note]")).to_contain_text("colleague")
+            await expect(second.locator("[data-do='mute_all']")).to_be_disabled()
+            await grace.close()
+
+            await member(room, lea, "present").locator("[data-act='leave']").click()
+            await room.locator("[data-ask] button[value='yes']").click()
+            await until(lambda: lea.live.page.meeting == "kicked")
+            await expect(member(room, lea, "missing")).to_contain_text("removed from the meeting")
+            await room.close()
+            await until(lambda: meeting.inside() == [])
+            assert meeting.id in site.zoom.core.meetings, "closing a window ends nothing"
+            await ada.close()
+
+
+@pytest.mark.parametrize(
+    ("mood", "result"),
+    [
+        (ZoomMood.OTHER_SDK_SECRET, "refused"),
+        (ZoomMood.SDK_TOO_OLD, "outdated"),
+        (ZoomMood.SDK_NOT_SERVED, "script_failed"),
+    ],
+)
+async def test_what_keeps_a_candidate_out_is_named_on_both_sides(
+    context: BrowserContext, tmp_path: Path, mood: ZoomMood, result: str
+) -> None:
+    async with zoom_site(tmp_path, mood) as site:
+        wire = await seb(site, "Lea")
+        page = await opened(context, entry(wire))
+        await expect(check(page, "meeting")).to_have_attribute("data-result", result)
+        await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
+        await until(lambda: wire.live.page.meeting == result)
+        await wire.ping()
+        exam = site.server.app.directory.exams[wire.live.exam_id]
+        assert site.server.app.stream.judged(exam, wire.live)["cause"] == f"meeting_{result}"
+
+
+async def test_a_meeting_deleted_at_zoom_is_entered_anew(context: BrowserContext, tmp_path: Path) -> None:
+    """Somebody deletes the room by hand: the page is in another one moments later."""
+    async with zoom_site(tmp_path) as site:
+        wire = await seb(site, "Lea")
+        async with alive(wire):
+            page = await opened(context, entry(wire))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+            (meeting,) = site.zoom.core.meetings.values()
+            site.zoom.core.delete(meeting)
+            await until(
+                lambda: any(m.id != meeting.id and m.inside() for m in site.zoom.core.meetings.values())
+            )
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
