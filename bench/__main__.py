@@ -9,7 +9,7 @@ import time
 
 from bench import machine
 
-SECTIONS = ("pings", "burst", "join", "jitsi", "tiles", "overview", "memory", "office")
+SECTIONS = ("pings", "burst", "join", "jitsi", "zoom", "tiles", "overview", "memory", "office")
 
 
 def main() -> None:
