@@ -10,7 +10,8 @@ import time
 from bench import machine
 
 SECTIONS = (
-    "pings", "burst", "join", "jitsi", "townhall", "voice", "tiles", "overview", "desk", "memory", "office", "search",
+    "pings", "burst", "join", "jitsi", "zoom", "townhall", "voice", "tiles", "overview", "desk", "memory", "office",
+    "search",
 )  # fmt: skip
 
 

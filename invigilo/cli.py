@@ -149,9 +149,9 @@ def _demo(p: argparse.ArgumentParser) -> None:
     p.add_argument("--no-cameras", action="store_true", help="SEB clients only, no pictures")
     p.add_argument(
         "--service",
-        choices=["builtin", "jitsi"],
+        choices=["builtin", "jitsi", "zoom"],
         default="builtin",
-        help="where the cameras are: in built-in rooms, or in meetings of a stand-in for Jitsi (default: builtin)",
+        help="where the cameras are: in built-in rooms, or in meetings of a stand-in for Jitsi or Zoom (default: builtin)",
     )
 
 

@@ -43,6 +43,8 @@ from invigilo.simulate.jitsi import JitsiStandIn, Reports, jitsi_stand_in
 from invigilo.simulate.jitsi_rules import Deployment
 from invigilo.simulate.life import eventful_lives
 from invigilo.simulate.run import SimulateOptions, simulate
+from invigilo.simulate.zoom import ZoomStandIn, zoom_stand_in
+from invigilo.simulate.zoom_rules import Seed, User
 from invigilo.storage.opening import Storage, open_storage
 from invigilo.storage.queries import exams as exam_queries
 from invigilo.storage.queries import proctoring as proctoring_queries
@@ -54,7 +56,9 @@ READY_WITHIN = 30.0  # seconds
 LINK_LASTS = timedelta(hours=12)
 EXAM = "Linear Algebra"
 CLIENT_ID = "demo-lab"
-STAND_IN = "Jitsi stand-in"
+STAND_IN = {"jitsi": "Jitsi stand-in", "zoom": "Zoom stand-in"}
+SPARE_HOSTS = 2
+"""Of the Zoom stand-in: for candidates who come back on another machine, and rooms somebody adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ async def _prepare(
     folder: Path,
     url: str,
     persons: list[Person],
-    jitsi: JitsiStandIn | None = None,
+    meeting: StandIn | None = None,
 ) -> tuple[Path, str]:
     """Set up the database; returns the connection file and the path that signs the first proctor in."""
     clock = SystemClock()
@@ -158,8 +162,8 @@ async def _prepare(
             exams = await exam_queries.all_exams(w.db)
         configuration = next(c for c in configurations if c.client_id == CLIENT_ID)
         exam = max((e for e in exams if e.name == EXAM), key=lambda e: e.id)
-        if jitsi is not None:
-            await meet_at(jitsi, exam, storage, clock, url=url)
+        if meeting is not None:
+            await meet_at(meeting, exam, storage, clock, url=url)
         accounts = Accounts(work=storage.work, reading=storage.reading, clock=clock, session_hours=12)
         watcher = next(p for p in persons if p.role == "exam_supporter")
         token = await accounts.make_link(watcher.username, path=f"/monitoring/{exam.id}", lasts=LINK_LASTS)
@@ -179,28 +183,71 @@ async def _prepare(
     return path, f"/login/link/{token}"
 
 
-async def meet_at(jitsi: JitsiStandIn, exam: Exam, storage: Storage, clock: Clock, *, url: str) -> None:
+StandIn = JitsiStandIn | ZoomStandIn
+
+
+async def meet_at(meeting: StandIn, exam: Exam, storage: Storage, clock: Clock, *, url: str) -> int:
     """Enter the stand-in as an administrator would, and let the exam use it though nobody has tested it yet."""
     definitions = ServiceDefinitions(
         work=storage.work, reading=storage.reading, box=storage.box, clock=clock, offer=offer(clock)
     )
-    wish = DefinitionWish(
-        name=STAND_IN,
-        values={
-            "server_url": jitsi.url,
-            "app_id": jitsi.server.jwt_app_id,
-            "app_secret": jitsi.server.jwt_app_secret,
-            "events_secret": jitsi.reports.secret,
-        },
-    )
+    service = Service.JITSI if isinstance(meeting, JitsiStandIn) else Service.ZOOM
+    wish = DefinitionWish(name=STAND_IN[service.value], values=_values_of(meeting))
     async with storage.work() as w:
-        made = await definitions.create_in(w, exam.institution_id, Service.JITSI, wish, by=None)
+        made = await definitions.create_in(w, exam.institution_id, service, wish, by=None)
         holder = await proctoring_queries.holder(w.db, HolderKind.EXAM, exam.id, lock=True)
         assert holder is not None
-        settings = replace(holder.settings, service=Service.JITSI, definition_id=made.id)
+        settings = replace(holder.settings, service=service, definition_id=made.id)
         await proctoring_queries.store(w.db, holder, settings, accepted=(clock.now(), "demo"))
         await directory_changed(w)
-    jitsi.reports.url = f"{url}/hooks/{made.id}"
+    address = f"{url}/hooks/{made.id}"
+    if isinstance(meeting, JitsiStandIn):
+        meeting.reports.url = address
+    else:
+        meeting.seed.hook_url = address
+    return made.id
+
+
+def _values_of(meeting: StandIn) -> dict[str, str]:
+    """What an administrator would type."""
+    if isinstance(meeting, JitsiStandIn):
+        return {
+            "server_url": meeting.url,
+            "app_id": meeting.server.jwt_app_id,
+            "app_secret": meeting.server.jwt_app_secret,
+            "events_secret": meeting.reports.secret,
+        }
+    seed = meeting.seed
+    return {
+        "account_id": seed.account_id,
+        "client_id": seed.client_id,
+        "client_secret": seed.client_secret,
+        "sdk_key": seed.sdk_key,
+        "sdk_secret": seed.sdk_secret,
+        "hosts": "\n".join(user.email for user in seed.users),
+        "events_secret": seed.hook_secret,
+        "oauth_base": meeting.url,
+        "api_base": f"{meeting.url}/v2",
+        "sdk_base": meeting.url,
+        "web_base": meeting.url,
+    }
+
+
+@asynccontextmanager
+async def zoom_account(arguments: argparse.Namespace) -> AsyncGenerator[ZoomStandIn | None]:
+    """What plays Zoom: a Pro account with a host for every room."""
+    if arguments.service != "zoom":
+        yield None
+        return
+    rooms = -(-arguments.candidates // arguments.room_size) + SPARE_HOSTS
+    seed = Seed(
+        client_secret=secrets.token_urlsafe(18),
+        sdk_secret=secrets.token_urlsafe(18),
+        hook_secret=secrets.token_urlsafe(18),
+        users=[User(f"zu{n}", f"exam{n}@example.org") for n in range(1, rooms + 1)],
+    )
+    async with zoom_stand_in(seed) as zoom:
+        yield zoom
 
 
 @asynccontextmanager
@@ -221,8 +268,8 @@ def _settings_in(settings: Settings, folder: Path) -> Settings:
 async def _demo(arguments: argparse.Namespace, settings: Settings, folder: Path, host: str, port: int) -> int:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}"
-    async with stand_in(arguments) as jitsi:
-        return await _run(arguments, settings, folder, host, port, url, jitsi)
+    async with stand_in(arguments) as jitsi, zoom_account(arguments) as zoom:
+        return await _run(arguments, settings, folder, host, port, url, jitsi or zoom)
 
 
 async def _run(
@@ -232,10 +279,10 @@ async def _run(
     host: str,
     port: int,
     url: str,
-    jitsi: JitsiStandIn | None,
+    meeting: StandIn | None,
 ) -> int:
     persons = people()
-    file, link = await _prepare(arguments, settings, folder, url, persons, jitsi)
+    file, link = await _prepare(arguments, settings, folder, url, persons, meeting)
     stop = asyncio.Event()
     _stop_on_signals(stop)
     if arguments.seconds is not None:
@@ -244,7 +291,7 @@ async def _run(
     await server.start()
     watching = asyncio.create_task(server.keep(stop))
     try:
-        _tell(arguments, url, link, persons, folder, jitsi)
+        _tell(arguments, url, link, persons, folder, meeting)
         ended_well = await _play(arguments, file, stop)
         await stop.wait()
     finally:
@@ -298,7 +345,7 @@ def _tell(
     link: str,
     persons: list[Person],
     folder: Path,
-    jitsi: JitsiStandIn | None,
+    meeting: StandIn | None,
 ) -> None:
     say()
     say(f"  {EXAM}: {arguments.candidates} candidates, rooms of {arguments.room_size}")
@@ -314,10 +361,12 @@ def _tell(
         f"  Folder    {folder}"
         + ("" if arguments.data_dir or arguments.database_url else "  (removed at the end)")
     )
-    if jitsi is not None:
-        say(f"  Jitsi     {jitsi.url}")
+    if meeting is not None:
+        name = "Jitsi" if isinstance(meeting, JitsiStandIn) else "Zoom"
+        say(f"  {name:9} {meeting.url}")
+        real = "a Jitsi" if name == "Jitsi" else "Zoom"
         say(
-            "            a stand-in of ours, not a Jitsi: its rooms, tokens and reports are as in the real one,"
+            f"            a stand-in of ours, not {real}: its rooms, tokens and reports are as in the real one,"
         )
         say("            its video is one small picture a second. As grace, test or change it under")
         say(f"            {url}/services")

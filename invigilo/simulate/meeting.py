@@ -26,6 +26,15 @@ _STATES = {
     "max_users": "full",
     "membersOnly": "locked",
 }
+_ZOOM_STATES = {
+    3704: "refused",
+    3705: "refused",
+    3710: "refused",
+    3712: "refused",
+    4005: "full",
+    3008: "no_host",
+    10_000: "outdated",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +71,18 @@ class MeetingVisit:
         """Stay until it is over; the last state, as docs/protocol.md names it."""
         try:
             async with self._session.ws_connect(self._address) as socket:
-                return await self._stay(socket)
+                return await (self._stay_at_zoom(socket) if self._is_zoom else self._stay(socket))
         except (aiohttp.ClientError, OSError, TimeoutError):
             return "unreachable"
 
     @property
+    def _is_zoom(self) -> bool:
+        return self._ticket.get("kind") == "zoom"
+
+    @property
     def _address(self) -> URL:
+        if self._is_zoom:
+            return URL(str(self._ticket["script"])).with_path("/stand-in/socket")
         base = str(self._ticket["script"]).rpartition("/")[0]
         query = {name: str(self._ticket[name]) for name in ("room", "token", "name")}
         return URL(f"{base}/stand-in/socket").with_query(query)
@@ -116,4 +131,52 @@ class MeetingVisit:
             while self._camera.has_picture:
                 picture = base64.b64encode(self._camera.still()).decode()
                 await socket.send_json({"type": "picture", "data": f"data:image/jpeg;base64,{picture}"})
+                await asyncio.sleep(PICTURE_EVERY)
+
+    # --- at Zoom ---
+
+    async def _stay_at_zoom(self, socket: aiohttp.ClientWebSocketResponse) -> str:
+        ticket = self._ticket
+        await socket.send_json(
+            {
+                "t": "join",
+                "signature": ticket["token"],
+                "meetingNumber": ticket["number"],
+                "passcode": ticket["passcode"],
+                "userName": ticket["name"],
+                "customerKey": ticket["customer_key"],
+                "sdkVersion": ticket["version"],
+            }
+        )
+        state = "lost"
+        sending: asyncio.Task[None] | None = None
+        try:
+            async for message in socket:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                match json.loads(message.data):
+                    case {"t": "joined", "state": "in_meeting"} if sending is None:
+                        await self._tell("joined")
+                        await socket.send_json({"t": "receive", "pictures": False})
+                        sending = asyncio.create_task(self._send_zoom_pictures(socket))
+                    case {"t": "error", "errorCode": int(code)}:
+                        state = _ZOOM_STATES.get(code, "unreachable")
+                        break
+                    case {"t": "expelled"}:
+                        state = "kicked"
+                        break
+                    case _:
+                        pass
+        finally:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+        return state
+
+    async def _send_zoom_pictures(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            await socket.send_json({"t": "video", "on": self._camera.has_picture})
+            while self._camera.has_picture:
+                picture = base64.b64encode(self._camera.still()).decode()
+                await socket.send_json({"t": "picture", "data": f"data:image/jpeg;base64,{picture}"})
                 await asyncio.sleep(PICTURE_EVERY)

@@ -107,6 +107,8 @@ EXAMPLES = {
     "meeting_refused": replace(AT_SERVICE, meeting="refused"),
     "meeting_locked": replace(AT_SERVICE, meeting="locked"),
     "meeting_full": replace(AT_SERVICE, meeting="full"),
+    "meeting_no_host": replace(AT_SERVICE, meeting="no_host"),
+    "meeting_outdated": replace(AT_SERVICE, meeting="outdated"),
     "meeting_kicked": replace(AT_SERVICE, meeting="kicked"),
     "meeting_lost": replace(AT_SERVICE, meeting="lost"),
     "meeting_joining": replace(AT_SERVICE, meeting="joining", socket_connected_at=NOW - 19_000),
