@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tests.rtc.pages import PATIENCE, Page, candidate_page, jpeg, proctor_page
 from tests.server import Server, running
 from tests.web.people import TWO_INSTITUTIONS, Browser, Candidate, candidate_in, exam_called, sign_in
+from tests.web.rights import records
 from tests.web.test_permission_matrix import RULES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,7 +32,7 @@ some = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-ADDRESSES = sorted(rule for rule in RULES if rule[0] != "WEBSOCKET")
+ADDRESSES = sorted(rule for rule in RULES | records.RULES if rule[0] != "WEBSOCKET")
 METHODS = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "X"]
 
 
@@ -91,7 +92,8 @@ LINE_SAFE = GARBAGE.map(lambda raw: bytes(one for one in raw if one >= 0x20 and 
 """Header values: what the protocol's parser refuses never comes as far as our pages."""
 IN_PATH = GARBAGE.map(lambda raw: quote_from_bytes(raw, safe="%/.'()*=&").encode())
 QUERY = st.lists(
-    st.tuples(st.sampled_from([b"lang", b"next", b"after", b"before", b"types", b"x"]) | IN_PATH, IN_PATH),
+    st.tuples(st.sampled_from([b"lang", b"next", b"after", b"before", b"types", b"x"]) | IN_PATH, IN_PATH)
+    | st.tuples(st.sampled_from(records.ASKED), IN_PATH),
     max_size=4,
 )
 HEADER_NAMES = [

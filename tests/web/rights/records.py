@@ -15,6 +15,11 @@ ANY_BACK = rule(
     ok=["ada", "bea", "grace", "aude", "other-ada", "other-grace", "other-aude"],
     refused=["ines", "root", "other-ines"],
 )
+ASKED = [
+    *(b"q", b"candidate", b"exam", b"exam_id", b"connection_id", b"from", b"to", b"value_from", b"value_to"),
+    *(b"zone", b"kinds", b"order", b"sort", b"state", b"page", b"size"),
+]
+"""What may stand in their addresses."""
 PAGE, API = "/exams/{exam_id}/record", "/api/v1/exams/{exam_id}/connections"
 RULES = {
     ("GET", "/finished"): ANY_BACK,
