@@ -170,12 +170,3 @@ async def test_only_one_place_makes_reconfigurations() -> None:
         "proctoring/places.py",
         "storage/queries/calls.py",
     }
-
-
-@pytest.mark.spec("seb-client-api", 45, 47)
-async def test_nothing_sends_a_zoom_or_screen_proctoring_instruction_yet() -> None:
-    """Whoever sends the first one replaces this test by one that looks for its attributes and its receivers."""
-    for module, words in _words_of_the_package().items():
-        if module == "proctoring/places.py":
-            words.discard("ZOOM")  # what a reconfiguration there would say
-        assert not words & {"ZOOM", "SCREEN_PROCTORING", "zoomRoom", "screenProctoringServiceURL"}, module
