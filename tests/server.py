@@ -14,7 +14,7 @@ import aiohttp
 import uvicorn
 from sqlalchemy.engine import make_url
 
-from invigilo.app import App, bind, build
+from invigilo.app import KEEP_ALIVE, App, bind, build
 from invigilo.clock import Clock, SystemClock
 from invigilo.declared import apply_text
 from invigilo.providers.registry import Offer, ProviderOf
@@ -248,6 +248,7 @@ async def running(
     config = uvicorn.Config(
         app, http="httptools", ws="websockets-sansio", lifespan="on", log_config=None, access_log=False,
         timeout_graceful_shutdown=2, ws_max_size=256 * 1024, server_header=False, date_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
     )  # fmt: skip
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve(sockets=[listener]))

@@ -541,7 +541,7 @@ async def a_proctor_finds_a_candidate_with_moderators_rights(s: Scene) -> None:
     camera = await s.open_working_page()
     await camera.page.send("meeting", state="joined")
     someone = {"identity": str(s.candidate.id), "video": True, "moderator": True}
-    await s.proctor.send("seen", room=1, participants=[someone])
+    await s.proctor.send("seen", room=s.candidate.wire.live.room_id, participants=[someone])
 
 
 def _a_page_says(state: str) -> Play:
