@@ -17,7 +17,7 @@ const find = (name) => document.querySelector(`[data-${name}]`);
 const feed = new Feed();
 const tabs = find("room-tabs");
 const announce = find("announce");
-const people = new PeopleList({ pin, mute, remove });
+const people = new PeopleList({ may: () => entrance.note === "", pin, mute, remove });
 
 // --- into the meeting, and back into it ---
 
@@ -188,6 +188,7 @@ setInterval(report, SAY_EVERY);
 setInterval(() => people.refresh(), 1_000);
 addEventListener("pagehide", () => entrance.meeting?.leave());
 
+if (page.meetingFrame) find("do=tiles").hidden = true; // the gallery is Zoom's own view
 entrance.become("waiting");
 feed.start();
 window.invigilo = { feed, entrance, people };
