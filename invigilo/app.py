@@ -431,9 +431,11 @@ class App:
         name = host.decode("latin-1") if host else f"{self.settings.host}:{self.settings.port}"
         return f"{scope['scheme']}://{name}"
 
-    async def settings_file(self, exam: Exam, os_name: str | None) -> bytes:
-        """The exam's settings file for a client that says it runs on this system."""
-        return await self.served_files.of(exam, _PLATFORMS[os_family(os_name)])
+    async def settings_file(self, exam: Exam, device: Device) -> bytes:
+        """The exam's settings file for a client that says it is this."""
+        can = capability_of(device.os_name, device.seb_version)
+        platform = _PLATFORMS[os_family(device.os_name)]
+        return await self.served_files.of(exam, platform, can_join_zoom=can.join_zoom)
 
 
 _PLATFORMS = {

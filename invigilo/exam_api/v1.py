@@ -51,7 +51,7 @@ _requests = Counter(
 )
 _events = Counter("invigilo_events_received_total", "Client events received.", ["outcome"])
 
-SettingsOf = Callable[[Exam, str | None], Awaitable[bytes]]
+SettingsOf = Callable[[Exam, Device], Awaitable[bytes]]
 EntryUrl = Callable[[Exam, str, str, Device], str]
 AddressOf = Callable[[Scope], str | None]
 BaseUrlOf = Callable[[Scope], str]
@@ -372,8 +372,8 @@ class ExamApi:
         token = await self._connection_token(scope)
         exam = await self._connections.bind_and_download(token, exam_id=form.get("examId"))
         live = self._connections.known(digest(token))
-        os_name = None if live is None else live.device.os_name
-        return 200, await self._settings_of(exam, os_name), [(b"content-type", b"application/octet-stream")]
+        device = Device() if live is None else live.device
+        return 200, await self._settings_of(exam, device), [(b"content-type", b"application/octet-stream")]
 
     async def _connection_token(self, scope: Scope) -> str:
         """Authenticates, and returns the connection token. Its connection must be of the same institution."""

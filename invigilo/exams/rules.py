@@ -255,6 +255,11 @@ def joins_natively(proctoring: ProctoringSettings) -> bool:
     return proctoring.enabled and is_native
 
 
+def joins_zoom(proctoring: ProctoringSettings) -> bool:
+    """Whether clients may enter a meeting at Zoom by themselves: few releases can, later ones end the session."""
+    return joins_natively(proctoring) and proctoring.service is Service.ZOOM
+
+
 def copied_times(exam: Exam, starts_at: datetime) -> tuple[datetime, datetime]:
     """Start and end of a copy that lasts as long as its original. Raises Invalid for a start out of our time."""
     problem = _moment_problem("starts_at", starts_at)

@@ -68,6 +68,15 @@ def for_platform(stored: bytes, platform: Platform | None) -> Served:
     return Served(exam_settings_bytes(settings), config_key(settings))
 
 
+def for_zoom(stored: bytes) -> Served:
+    """The stored file as those few releases get it that join a meeting at Zoom by themselves: later ones of the same
+    system would end the session over this switch (zoom.md §6.2).
+    """
+    settings = plist.read(stored)
+    settings["zoomEnable"] = True
+    return Served(exam_settings_bytes(settings), config_key(settings))
+
+
 def changes_for_page(edited: Mapping[str, Any] | None, proctoring: ProctoringSettings) -> list[KeyChange]:
     """The keys that clients get otherwise than edited because the exam is proctored, for people to see beforehand."""
     if not rules.uses_page(proctoring):
@@ -118,8 +127,11 @@ class ServedFiles:
         self._files: dict[int, tuple[int, dict[Platform | None, bytes]]] = {}
         """By exam: the revision, and its bytes by platform; None is every platform."""
 
-    async def of(self, exam: Exam, platform: Platform | None) -> bytes:
+    async def of(self, exam: Exam, platform: Platform | None, *, can_join_zoom: bool = False) -> bytes:
         """The exam's file for a client of this platform (None: not known)."""
+        at_zoom = rules.joins_zoom(exam.proctoring)
+        if at_zoom and not can_join_zoom:
+            platform = None
         variant = platform if rules.joins_natively(exam.proctoring) else None
         revision, files = self._files.get(exam.id, (-1, {}))
         if revision == exam.settings_revision and variant in files:
@@ -129,7 +141,8 @@ class ServedFiles:
         if known != revision:
             files = {}
             self._files[exam.id] = (revision, files)
-        files[variant] = stored if variant is None else for_platform(stored, variant).settings
+        made = for_zoom(stored) if at_zoom else for_platform(stored, variant)
+        files[variant] = stored if variant is None else made.settings
         return files[variant]
 
     async def _stored(self, exam: Exam) -> tuple[bytes, int]:

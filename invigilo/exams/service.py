@@ -594,6 +594,8 @@ def _config_keys(exam: Exam, stored: bytes | None) -> dict[Platform | None, str]
         return {}
     if not rules.joins_natively(exam.proctoring):
         return {None: exam.config_key or ""}
+    if rules.joins_zoom(exam.proctoring):
+        return {None: exam.config_key or "", Platform.WINDOWS: served.for_zoom(stored).config_key}
     return {platform: served.for_platform(stored, platform).config_key for platform in Platform}
 
 

@@ -352,6 +352,17 @@ async def _seb_settings(w: Work, holder: Holder) -> tuple[str | None, plist.Sett
     return found[0], plist.read(found[1])
 
 
+_JITSI_KEYS = (
+    ("jitsiMeetEnable", True, NATIVE_PLATFORMS),
+    ("zoomEnable", False, frozenset(Platform)),
+)
+_ZOOM_KEYS = (
+    ("zoomEnable", True, frozenset({Platform.WINDOWS})),
+    ("jitsiMeetEnable", False, frozenset(Platform)),
+)
+"""Switches for clients that join by themselves: key, value, whom it concerns."""
+
+
 def key_notices(seb: plist.Settings, settings: ProctoringSettings) -> list[KeyNotice]:
     """Where the SEB settings of an exam do not fit how it is proctored (live-proctoring.md §2.8, check 12)."""
     if not settings.enabled:
@@ -362,10 +373,7 @@ def key_notices(seb: plist.Settings, settings: ProctoringSettings) -> list[KeyNo
             for one in camera_problems(seb)
         ]
     found: list[KeyNotice] = []
-    for key, needed, platforms in (
-        ("jitsiMeetEnable", True, NATIVE_PLATFORMS),
-        ("zoomEnable", False, frozenset(Platform)),
-    ):
+    for key, needed, platforms in _ZOOM_KEYS if settings.service is Service.ZOOM else _JITSI_KEYS:
         stands = seb.get(key)
         effective = catalogue.setting(key).apple_default if stands is None else stands
         if effective is not needed:

@@ -15,7 +15,7 @@ export class PeopleList {
   #sessions = new Map(); // connection → session in the meeting
   #others = "";
 
-  /** `acts`: `pin(session)`, `mute(session)`, `remove(session, name)`, `flag(row)`, and `calls`. */
+  /** `acts`: `may()` (whether this page may act at all), `pin(session)`, `mute(session)`, `remove(session, name)`, `flag(row)`, `calls`. */
   constructor(acts) {
     this.#acts = acts;
   }
@@ -95,12 +95,14 @@ function arrange(list, items) {
 }
 
 class PersonCard {
+  #acts;
   #session = null;
   #row = null;
   #stillAt = -Infinity;
   #mark = "";
 
   constructor(id, acts) {
+    this.#acts = acts;
     this.image = make("img", { alt: "", hidden: true });
     this.shape = make("span", { className: "member-shape" }, icon("info"));
     this.name = make("a", { className: "member-name", href: `${page.base}/connections/${id}` });
@@ -111,7 +113,7 @@ class PersonCard {
     this.tools = make(
       "span",
       { className: "member-tools" },
-      this.#button("enlarge", () => acts.pin(this.#session.id)),
+      ...(page.meetingFrame ? [] : [this.#button("enlarge", () => acts.pin(this.#session.id))]), // Zoom enlarges by its own window
       this.#button("mute", () => acts.mute(this.#session.id)),
       this.#button("leave", () => acts.remove(this.#session.id, this.#row.name)),
     );
@@ -133,7 +135,7 @@ class PersonCard {
     const shape = session && severity === "ok" ? "ok" : severity === "ok" ? "info" : severity;
     this.shape.querySelector("use").setAttribute("href", `${document.body.dataset.icons}#${shape}`);
     say(this.name, row.name);
-    this.tools.hidden = session === null;
+    this.tools.hidden = session === null || !this.#acts.may();
     for (const button of this.tools.children) {
       const text = t(`meeting.act.${button.dataset.act}`, { name: row.name });
       set(button, "aria-label", text);

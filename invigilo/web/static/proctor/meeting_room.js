@@ -151,7 +151,7 @@ const entrance = new Entrance();
 const devices = new MeetingDevices(entrance);
 const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
 const calls = new Calls(feed, { voice, heardBy });
-const people = new PeopleList({ pin, mute, remove, flag: (row) => flags.flag(row), calls });
+const people = new PeopleList({ may: () => entrance.note === "", pin, mute, remove, flag: (row) => flags.flag(row), calls });
 
 /** Heard by whom this page finds in the meeting, as far as the server lets them hear. */
 function heardBy() {
@@ -261,6 +261,7 @@ setInterval(report, SAY_EVERY);
 setInterval(() => people.refresh(), 1_000);
 addEventListener("pagehide", () => entrance.meeting?.leave());
 
+if (page.meetingFrame) find("do=tiles").hidden = true; // the gallery is Zoom's own view
 entrance.become("waiting");
 feed.start();
 for (const button of document.querySelectorAll("[data-close-window]")) button.addEventListener("click", () => window.close());
