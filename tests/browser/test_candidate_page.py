@@ -20,7 +20,7 @@ from tests.web.people import sign_in
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 20  # seconds
+PATIENCE = 40  # seconds
 LMS = "https://lms.example.org/**"
 
 REFUSE = """

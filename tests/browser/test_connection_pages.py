@@ -15,7 +15,7 @@ from tests.web.people import TWO_INSTITUTIONS, exam_called
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 20_000  # ms
+PATIENCE = 40_000  # ms
 
 
 @pytest.fixture

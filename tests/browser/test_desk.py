@@ -143,7 +143,7 @@ async def test_help_names_every_key_and_keys_can_be_switched_off(
     await page.locator("h2#candidates-title").click()
     await page.keyboard.press("?")
     dialog = page.get_by_role("dialog")
-    await expect(dialog.locator("dt")).to_have_count(15)
+    await expect(dialog.locator("dt")).to_have_count(17)
     await dialog.get_by_label("Shortcuts are on").uncheck()
     await page.keyboard.press("Escape")
     await page.keyboard.press("m")

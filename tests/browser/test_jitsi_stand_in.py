@@ -18,7 +18,7 @@ from tests.providers.proving import SECRET, WELL
 
 pytestmark = pytest.mark.browser
 KEY = TokenKey("HS256", SECRET, issuer="exam-office", audience="jitsi", subject="*")
-PATIENCE = 15_000  # ms
+PATIENCE = 30_000  # ms
 
 SCRIPT = """
 window.events = [];

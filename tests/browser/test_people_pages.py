@@ -14,7 +14,7 @@ from tests.web.people import TWO_INSTITUTIONS
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 20_000  # ms
+PATIENCE = 40_000  # ms
 DESK: ViewportSize = {"width": 1440, "height": 900}
 NEW = "wholly unrelated garden words"
 

@@ -14,7 +14,7 @@ from tests.server import PASSWORD
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 20_000  # ms
+PATIENCE = 40_000  # ms
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.web.people import TWO_INSTITUTIONS, sign_in
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 20_000  # ms
+PATIENCE = 40_000  # ms
 
 
 @pytest.fixture

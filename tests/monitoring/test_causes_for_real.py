@@ -554,7 +554,9 @@ def _a_page_says(state: str) -> Play:
 
 
 for _state, _severity in {
-    **dict.fromkeys(("script_failed", "unreachable", "refused", "locked", "full", "no_host", "outdated"), "problem"),
+    **dict.fromkeys(
+        ("script_failed", "unreachable", "refused", "locked", "full", "no_host", "outdated"), "problem"
+    ),
     **dict.fromkeys(("kicked", "lost"), "warning"),
 }.items():
     brings(f"meeting_{_state}", _severity, "ok", "waiting", "ok", exam=MEET)(_a_page_says(_state))

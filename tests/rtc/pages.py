@@ -16,7 +16,7 @@ from PIL import Image
 from tests.server import Server
 from tests.web.people import Browser, Candidate
 
-PATIENCE = 20  # seconds: far more than any answer takes, so that a busy machine fails no test
+PATIENCE = 40  # seconds: far more than any answer takes, so that a busy machine fails no test
 
 
 class SocketClosedError(Exception):
