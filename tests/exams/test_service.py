@@ -23,6 +23,7 @@ from invigilo.exams.model import Exam, ExamState, ExamWish, JoinBy, ProctoringSe
 from invigilo.exams.roster_file import Line, Mode
 from invigilo.exams.rules import Deed
 from invigilo.exams.service import proctoring_columns
+from invigilo.monitoring.model import Device
 from invigilo.sebconfig import plist, values
 from invigilo.sebconfig.config_key import config_key
 from invigilo.sebconfig.connection_file import password_hash
@@ -70,7 +71,7 @@ class Office:
 
     async def served(self, exam: Exam) -> dict[str, Any]:
         await self.app.directory.reload()
-        return plist.read(await self.app.settings_file(self.app.directory.exams[exam.id], None))
+        return plist.read(await self.app.settings_file(self.app.directory.exams[exam.id], Device()))
 
     async def configuration(self, *, is_template: bool = False, quit_url: str = "https://x.example/") -> int:
         """One that is published, of Example University."""
@@ -360,7 +361,9 @@ async def test_macos_is_never_told_to_join_by_itself(office: Office, monkeypatch
     exam = await office.proctor(await office.exam(), join_by=JoinBy.NATIVE)
     await office.app.directory.reload()
     files = {
-        os: plist.read(await office.app.settings_file(office.app.directory.exams[exam.id], os))
+        os: plist.read(
+            await office.app.settings_file(office.app.directory.exams[exam.id], Device(os_name=os))
+        )
         for os in ("Windows 11", "macOS Version 14.5 (Build 23F79)", "iPad (iPadOS 17.5)", None, "BeOS")
     }
     assert [one["jitsiMeetEnable"] for one in files.values()] == [True, False, True, False, False]

@@ -19,8 +19,10 @@ from invigilo.monitoring.model import (
     InstructionType,
     Moment,
     MomentKind,
+    NoteCategory,
     Place,
 )
+from invigilo.monitoring.notes import NoteWish
 from invigilo.monitoring.records import ConnectionWish, Records
 from invigilo.storage.queries.records import SOURCES, ConnectionRecord
 from invigilo.storage.tables import candidates, users
@@ -85,6 +87,9 @@ async def _a_morning(world: World) -> int:
             exam_id=world.exam_id,
             connection_id=live.id,
         )
+    wish = NoteWish(category=NoteCategory.TALKING, is_incident=True, text="Whispers")
+    await world.notes.add(world.exam, live, wish, key="a-press", by=ada)
+    await world.messages.send(world.exam, "Two more minutes", by=ada, connections=[live.id])
     world.clock.move(timedelta(seconds=1))
     await world.connections.close(world.tokens[live.id])
     world.clock.move(timedelta(hours=2))  # until the place that was kept for a return is given up
@@ -114,6 +119,8 @@ async def test_a_timeline_holds_everything_in_the_order_it_happened(world: World
         ("event", "<battery> 2%"),
         ("event", "Something broke"),
         ("deed", "screen_locked"),
+        ("deed", "incident_flagged"),
+        ("deed", "message_sent"),
         ("state", "closed"),
     ]
     order = [
@@ -121,6 +128,8 @@ async def test_a_timeline_holds_everything_in_the_order_it_happened(world: World
         ("notification", "Please help"),
         ("notification", "raisehand_settled"),
         ("instruction", "Please wait"),
+        ("note", "Whispers"),
+        ("message", "Two more minutes"),
         ("room", "left"),
     ]
     found = [one for one in said if one in order]

@@ -72,7 +72,7 @@ def enter(site: ZoomSite, live: LiveConnection, **more: Any) -> dict[str, Any]:
 
 
 def present(site: ZoomSite, live: LiveConnection) -> bool | None:
-    return live.meeting.present(site.server.app.clock.now_ms())
+    return live.meeting.present(live.room_id, site.server.app.clock.now_ms())
 
 
 async def rows(site: ZoomSite, table: Any) -> list[Any]:

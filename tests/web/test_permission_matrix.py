@@ -173,6 +173,7 @@ async def _target(site: Site, path: str, *, is_spent: bool) -> Candidate:
     return candidate
 
 
+@pytest.mark.spec("live-proctoring", 56)
 @pytest.mark.parametrize("person", PEOPLE)
 @pytest.mark.parametrize("address", RULES, ids=lambda address: f"{address[0]} {address[1]}")
 async def test_everybody_gets_what_the_rule_says(site: Site, address: tuple[str, str], person: str) -> None:

@@ -82,8 +82,8 @@ async def _note(site: Any) -> dict[str, Any]:
 async def _duty(site: Any) -> dict[str, Any]:
     app = site.server.app
     await app.rooms.refresh()
-    room = app.rooms.of_exam(app.directory.exams[site.exam_id])[0]
-    return {"room_ids": [room.id], "to": site.accounts["ada"].id}
+    rooms = app.rooms.of_exam(app.directory.exams[site.exam_id])
+    return {"room_ids": [room.id for room in rooms[:1]] or [1], "to": site.accounts["ada"].id}
 
 
 async def _share(site: Any) -> dict[str, Any]:
