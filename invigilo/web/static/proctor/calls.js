@@ -70,8 +70,9 @@ export class Calls {
   async hall() {
     const open = this.#hallRoom;
     if (open) return this.#open(open);
-    const { size, hearers } = this.#feed.exam.hall ?? {};
-    const words = t(size && hearers > size ? "call.hall_too_many" : size ? "call.hall_ask" : "call.hall_ask_unbounded", { size, n: hearers ?? 0 });
+    const size = this.#feed.exam.hall?.size ?? null;
+    const n = [...this.#feed.rows.values()].filter((row) => (row.room_id ?? null) !== null && row.seb !== "closed").length;
+    const words = t(size === null ? "call.hall_ask_unbounded" : n > size ? "call.hall_too_many" : "call.hall_ask", { size, n });
     if (!(await this.#confirm(words, t("call.hall_open")))) return;
     await this.#do(async () => this.#open(await ask("POST", calls, { kind: "town_hall" })));
   }
