@@ -553,11 +553,13 @@ class Connections:
         connection_id: int,
         type_: InstructionType,
         attributes: dict[str, str],
-    ) -> None:
-        """Queue an instruction in this transaction; every node hears of it after the commit."""
+    ) -> int:
+        """Queue an instruction in this transaction; every node hears of it after the commit. Returns its id."""
         now = self._clock.now_ms()
-        await queries.add_instructions(w.db, self._stored([Order(connection_id, type_, attributes, now)]))
+        orders = [Order(connection_id, type_, attributes, now)]
+        (instruction_id,) = await queries.add_instructions(w.db, self._stored(orders))
         w.announce(INSTRUCTION_ADDED, connection_id)
+        return instruction_id
 
     async def guide(self, w: Work, orders: Sequence[Order], *, moved: Collection[int]) -> None:
         """Queue the steps of many clients to a new place, each client's in this order, a few statements for all.

@@ -234,7 +234,7 @@ async def test_a_message_arrives_is_read_and_answered_in_the_chat(
     async with candidates(browser, lea, tom) as (page, late):
         await late.close()
         room = await signed_in(context, server, "/rooms/1")
-        await room.locator("body").press("m")
+        await room.locator("body").press("w")
         panel = room.locator(".message-panel")
         await panel.get_by_label("Message").fill("Ten minutes left. <b>Zehn</b> Minuten.")
         await panel.get_by_role("button", name="Send").click()
@@ -263,7 +263,7 @@ async def test_a_message_arrives_is_read_and_answered_in_the_chat(
         await page.get_by_role("textbox", name="Write to the proctors").fill("May I use the dictionary?")
         await page.get_by_role("textbox", name="Write to the proctors").press("Enter")
         await expect(room.locator("[data-message-count]")).to_have_text("1")
-        await room.locator("body").press("m")
+        await room.locator("body").press("w")
         await expect(panel.locator(".message[data-said]")).to_contain_text("May I use the dictionary?")
         await expect(back.locator("[data-message-list]")).not_to_contain_text("dictionary")
 

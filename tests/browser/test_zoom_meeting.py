@@ -71,7 +71,7 @@ async def test_candidates_and_proctor_meet_at_zoom(
             (candidate,) = meeting.inside()
             assert (candidate.is_host, candidate.is_muted, candidate.name) == (False, True, "Lea")
             now = site.server.app.clock.now_ms
-            await until(lambda: lea.live.meeting.present(now()) is True)
+            await until(lambda: lea.live.meeting.present(lea.live.room_id, now()) is True)
             assert await in_frame(page, "zoomStandIn.violations.length") == 0
             assert await page.evaluate("crossOriginIsolated") is False, "a candidate's page stays as it was"
             hosts = (f"http://127.0.0.1:{site.server.port}/", f"http://127.0.0.1:{site.zoom.port}/")
