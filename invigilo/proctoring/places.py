@@ -124,15 +124,15 @@ class Places:
         """A step was never confirmed, and its time is over: the way from nothing to the present place, once more."""
         scene = await self._scene(w, exam.id)
         for one in await queries.standings(w.db, exam.id, [connection_id]):
-            if one.confirmed_revision >= one.revision:
-                w.announce(CONNECTIONS_CHANGED, [connection_id])  # confirmed at another node
-            elif one.confirmed_revision >= one.room_revision:
-                before = replace(one, place=replace(one.place, perceives=NOTHING, is_beyond=True))
+            if one.confirmed_revision < one.revision:  # else confirmed at another node
+                if one.confirmed_revision >= one.room_revision:
+                    before = replace(one, place=replace(one.place, perceives=NOTHING, is_beyond=True))
+                else:
+                    # What it acts on is not known: where nothing is on, it is told so first; else what is on follows
+                    # anyway.
+                    before = replace(one, place=Place(), is_told=one.is_told and not one.place.perceives)
                 await self._guide(w, exam, scene, [_again(one, before)], opened=None)
-            else:
-                # What it acts on is not known: where nothing is on, it is told so first; else what is on follows anyway.
-                before = replace(one, place=Place(), is_told=one.is_told and not one.place.perceives)
-                await self._guide(w, exam, scene, [_again(one, before)], opened=None)
+            w.announce(CONNECTIONS_CHANGED, [connection_id])
 
     async def _scene(self, w: Work, exam_id: int) -> _Scene:
         rooms = {

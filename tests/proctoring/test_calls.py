@@ -24,6 +24,7 @@ from invigilo.providers.builtin import BuiltinProvider
 from invigilo.simulate.stand_in import Mood, StandInService
 from invigilo.storage.tables import activity
 from invigilo.web.stream import Stream
+from tests.proctoring.day import open_day
 from tests.world import WINDOWS, World, open_world
 
 IPAD = "iPad (iPadOS 17.5)"
@@ -397,6 +398,28 @@ async def test_a_join_that_was_lost_comes_again_with_what_is_on(native: World) -
     native.ping(lea)
     await native.settle()
     assert await told(native, lea) == ["join townhall", "hear"]
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+async def test_a_join_that_was_lost_comes_again_by_itself(tmp_path: Path, is_active: bool) -> None:
+    """Also to one that is not active yet, whose join waits three seconds more: once, not again and again."""
+    day = await open_day(tmp_path)
+    try:
+        lea = await day.arrive("lea", "LAB-01", IPAD)
+        if is_active:
+            await day.activate(lea)
+        await day.work()
+        lea.is_pinging = False
+        await day.let_pass(timedelta(seconds=70))
+        lea.is_pinging = True
+        day.ping(lea)
+        for _ in range(8):
+            await day.work()
+            await day.deliver()
+        home = day.live(lea).room_id
+        assert lea.remembering.room == {room.id: room.name for room in await day.rooms()}[home or 0]
+    finally:
+        await day.over()
 
 
 async def test_a_newer_place_replaces_an_older_one_that_was_not_delivered(native: World) -> None:
