@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from playwright.async_api import Browser, async_playwright
 
+from invigilo.storage.engine import database_url, open_database
+from invigilo.storage.migrate import migrate
 from scripts import chromium
 
 settings.register_profile(
@@ -33,19 +37,41 @@ def postgresql() -> Iterator[Any]:
     folder.chmod(0o755)
     server = pgserver.get_server(str(folder / "data"), cleanup_mode="delete")
     try:
+        for careless in ("fsync", "synchronous_commit", "full_page_writes", "jit"):
+            server.psql(f"ALTER SYSTEM SET {careless} = off;")  # no test pulls the plug of its database
+        server.psql("SELECT pg_reload_conf();")
         yield server
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql: Any) -> str:
+    """The name of a database with all tables and no row, to be copied: making one costs more than most tests."""
+    postgresql.psql("CREATE DATABASE migrated;")
+
+    async def make() -> None:
+        database = open_database(database_url(_url(postgresql, "migrated"), Path()))
+        await migrate(database)
+        await database.dispose()
+
+    with ThreadPoolExecutor(1) as pool:  # whoever asks for this fixture first may be inside a running loop
+        pool.submit(asyncio.run, make()).result()
+    return "migrated"
+
+
 @pytest.fixture
-def fresh_postgresql(postgresql: Any) -> Iterator[str]:
-    """The URL of an empty database, dropped afterwards. Not async, so that async fixtures can ask for it by name."""
+def fresh_postgresql(postgresql: Any, migrated_postgresql: str) -> Iterator[str]:
+    """The URL of a database without rows, dropped afterwards. Not async, so that async fixtures can ask for it by name."""
     name = f"t{uuid4().hex[:12]}"
-    postgresql.psql(f"CREATE DATABASE {name};")
-    yield f"postgresql://postgres@/{name}?host={quote(str(postgresql.pgdata))}"
+    postgresql.psql(f"CREATE DATABASE {name} TEMPLATE {migrated_postgresql};")
+    yield _url(postgresql, name)
     postgresql.psql(f"DROP DATABASE {name} WITH (FORCE);")
+
+
+def _url(server: Any, database: str) -> str:
+    return f"postgresql://postgres@/{database}?host={quote(str(server.pgdata))}"
 
 
 @pytest.fixture(scope="session")

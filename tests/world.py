@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from invigilo.proctoring.messages import Messages
 from invigilo.proctoring.service import Rooms
 from invigilo.providers.registry import provider_of
 from invigilo.secrets_box import SecretBox, digest, new_key
-from invigilo.storage.engine import Database, database_url, open_database
+from invigilo.storage.engine import SQLITE_FILE, Database, database_url, open_database
 from invigilo.storage.migrate import migrate
 from invigilo.storage.tables import connection_configurations, exams, institutions
 from invigilo.storage.work import reading_factory, work_factory
@@ -253,9 +254,25 @@ class World:
         return {view.number: view.members for view in self.rooms.of_exam(self.exam) if not view.is_call}
 
 
+_empty: list[bytes] = []
+
+
+async def empty_sqlite() -> bytes:
+    """A database with all tables and no row, to be copied: making one costs more than most tests."""
+    if not _empty:
+        with tempfile.TemporaryDirectory() as folder:
+            database = open_database(database_url(None, Path(folder)))
+            await migrate(database)
+            await database.dispose()
+            _empty.append((Path(folder) / SQLITE_FILE).read_bytes())
+    return _empty[0]
+
+
 @asynccontextmanager
 async def open_world(url: str | None, folder: Path, *, provider: Any = None) -> AsyncIterator[World]:
     folder.mkdir(parents=True, exist_ok=True)
+    if url is None and not (folder / SQLITE_FILE).exists():
+        (folder / SQLITE_FILE).write_bytes(await empty_sqlite())
     database = open_database(database_url(url, folder))
     await migrate(database)
     world = World(database, SetClock(MORNING), provider=provider)
