@@ -14,9 +14,11 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 from playwright.async_api import Browser, async_playwright
 
+from invigilo.accounts import passwords
 from invigilo.storage.engine import database_url, open_database
 from invigilo.storage.migrate import migrate
 from scripts import chromium
@@ -25,6 +27,9 @@ settings.register_profile(
     "house", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("house")
+
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+"""Quick in the tests' own processes; how slow the product's is on purpose, `tests/accounts/test_rules.py` looks at."""
 
 CHROMIUM_FLAGS = [*chromium.FAKE_CAMERA, "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
+from argon2 import extract_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +87,12 @@ def test_no_change_leaves_a_place_without_administrator(
     assert not was_administrator or others or (is_active and to is role)
     assert not is_self or (is_active and to is role)
     assert (role is Role.SERVER_ADMIN) == (to is Role.SERVER_ADMIN)
+
+
+def test_the_products_own_hashes_are_expensive_to_guess() -> None:
+    """In a process of its own, because the tests' hashes are cheap."""
+    ask = "from invigilo.accounts import passwords; print(passwords.hash_password('x'))"
+    made = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
+    parameters = extract_parameters(made.strip())
+    assert parameters.memory_cost >= 46 * 1024  # KiB; with one pass already beyond what OWASP asks for
+    assert parameters.time_cost >= 1
