@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
+from invigilo.monitoring.live import LiveConnection
 from invigilo.simulate.camera import Mood
 from invigilo.simulate.life import Life, Plan
 from invigilo.simulate.run import Candidate
@@ -108,9 +109,13 @@ INCIDENTS: dict[str, tuple[Callable[[Candidate], Awaitable[None]], Callable[[Row
 
 
 async def all_seen(server: Server, count: int) -> None:
-    """Everybody is in the room and sends pictures; asked now and then, because asking costs time too."""
+    """Everybody is known and sends pictures from the room; asked now and then, because asking costs time too."""
+
+    def is_seen(live: LiveConnection) -> bool:
+        return live.user_session_id is not None and row_of(server, live)["frames"] == "ok"
+
     async with asyncio.timeout(PATIENCE):
-        while sum(row_of(server, live)["frames"] == "ok" for live in connections(server)) < count:
+        while sum(is_seen(live) for live in connections(server)) < count:
             await asyncio.sleep(0.5)
 
 

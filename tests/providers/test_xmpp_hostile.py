@@ -54,7 +54,7 @@ async def server(speak: Speak) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def hostile_proof(speak: Speak, *, step: float = 4.0) -> Proof:
+async def hostile_proof(speak: Speak, *, step: float = 15.0) -> Proof:
     async with server(speak) as url:
         began = time.monotonic()
         patience = Patience(step=step, settle=0.1, spacing=0.0)
