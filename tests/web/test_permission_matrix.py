@@ -50,7 +50,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/monitoring"): ANY_ACCOUNT,
     ("GET", "/monitoring/{exam_id}"): PROCTORS,
     ("GET", "/monitoring/{exam_id}/rooms/{number}"): PROCTORS,
-    ("GET", "/monitoring/{exam_id}/rooms/{number}/meeting"): PROCTORS,
+    ("GET", "/monitoring/{exam_id}/rooms/{room_id}/meeting"): PROCTORS,
     ("GET", "/monitoring/{exam_id}/overview"): PROCTORS,
     ("GET", CONNECTION): PROCTORS,
     ("GET", f"{CONNECTION}/events"): PROCTORS,
@@ -145,6 +145,7 @@ def _fill(site: Site, path: str, candidate: Candidate) -> str:
         path.replace("{exam_id}", str(site.exam_id))
         .replace("{connection_id}", str(candidate.id))
         .replace("{number}", "1")
+        .replace("{room_id}", "1")
         .replace("{configuration_id}", str(site.configuration_id))
         .replace("{key}", candidate.key)
         .replace("{token}", "not-a-link")
@@ -197,7 +198,7 @@ async def test_everybody_gets_what_the_rule_says(site: Site, address: tuple[str,
         assert await site.deeds() == deeds
     elif RULES[address] is EVERYBODY:
         assert answer.status in PASSED, answer.body
-    elif path.endswith("/rooms/{number}/meeting"):
+    elif path.endswith("/rooms/{room_id}/meeting"):
         assert "by such a frame" in answer.json["message"]  # they may; built-in rooms have none
     else:
         assert answer.status == 200, answer.body
