@@ -27,6 +27,7 @@ from tests.web.people import (
 )
 from tests.web.rights import OTHERS, PEOPLE, SIGNED_IN, Rule, all_rules
 from tests.web.rights import rule as _rule
+from tests.web.rights.services import CHANGED, add_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -59,6 +60,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", f"{CONNECTION}/quit"): PROCTORS,
     ("POST", f"{CONNECTION}/disable"): PROCTORS,
     ("WEBSOCKET", "/monitoring/{exam_id}/socket"): PROCTORS,
+    ("WEBSOCKET", "/services/{service_id}/join"): CHANGED,
     ("GET", "/e/{key}"): EVERYBODY,  # the key is the right
     ("GET", "/e/{key}/meeting"): EVERYBODY,
     ("WEBSOCKET", "/e/{key}/socket"): EVERYBODY,
@@ -82,6 +84,7 @@ class Site:
     server: Server
     people: dict[str, Browser]
     candidate: Candidate | None = None
+    service_id: str = ""
     targets: dict[str, Candidate] = field(default_factory=dict)
     """Address of a deed → the candidate whom everybody without the right tries it on."""
 
@@ -104,7 +107,13 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     async with running(tmp_path_factory.mktemp("matrix"), text=TWO_INSTITUTIONS) as server:
         people = {name: await sign_in(server, name) for name in SIGNED_IN}
         people["nobody"] = await visitor(server)
-        yield Site(server, people, candidate=await candidate_in(server, "Linear Algebra"))
+        institution = int(await server.institution())
+        yield Site(
+            server,
+            people,
+            candidate=await candidate_in(server, "Linear Algebra"),
+            service_id=await add_service(server, institution),
+        )
 
 
 def _routes(server: Server) -> set[tuple[str, str]]:
@@ -146,6 +155,7 @@ def _fill(site: Site, path: str, candidate: Candidate) -> str:
         .replace("{connection_id}", str(candidate.id))
         .replace("{number}", "1")
         .replace("{room_id}", "1")
+        .replace("{service_id}", site.service_id)
         .replace("{configuration_id}", str(site.configuration_id))
         .replace("{key}", candidate.key)
         .replace("{token}", "not-a-link")
@@ -218,7 +228,7 @@ async def _check_socket(browser: Browser, path: str, expected: str) -> None:
         if path.startswith("/e/"):
             await page.send("hello", tab=browser.cookie[-20:])
         if expected == "ok":
-            assert (await page.receive())["t"] in {"snapshot", "welcome"}
+            assert (await page.receive())["t"] in {"snapshot", "welcome", "end"}
             return
         with pytest.raises(SocketClosedError) as closed:
             await page.receive()

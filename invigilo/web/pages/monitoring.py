@@ -414,13 +414,13 @@ async def disable(
 async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, exam_id: FromPath[int]) -> None:
     """Close codes: 4401 sign in again, 4403 not yours; else docs/protocol.md."""
     account = await account_of(socket, site)
-    if account is None or account.must_change_password or not _same_origin(socket, site):
-        await _refuse(socket, 4401)
+    if account is None or account.must_change_password or not same_origin(socket, site):
+        await refuse(socket, 4401)
         return
     try:
         exam = _exam(site, account, exam_id, Right.PROCTOR)
     except InvigiloError:
-        await _refuse(socket, 4403)
+        await refuse(socket, 4403)
         return
 
     async def still_valid() -> bool:
@@ -435,13 +435,13 @@ def _standing(account: Account) -> tuple[object, ...]:
     return (account.id, account.role, account.institution_id, account.is_active, account.must_change_password)
 
 
-async def _refuse(socket: WebSocket[Any, Any, Any], code: int) -> None:
+async def refuse(socket: WebSocket[Any, Any, Any], code: int) -> None:
     """Accepted first, because a browser shows no close code of a refused handshake."""
     await socket.accept()
     await socket.close(code=code)
 
 
-def _same_origin(socket: WebSocket[Any, Any, Any], site: Site) -> bool:
+def same_origin(socket: WebSocket[Any, Any, Any], site: Site) -> bool:
     """A page of another site must not ride on the proctor's cookie. A proxy may have changed `Host`."""
     origin = socket.headers.get("origin")
     if origin is None or origin == site.base_url(socket.scope):
