@@ -254,6 +254,7 @@ class App:
             clock=self.clock,
             offer=services or offer(self.clock),
         )
+        self.tending.remember = self.services.remember_entries
         self.proctoring = ProctoringSettingsService(
             work=self.work,
             reading=self.reading,

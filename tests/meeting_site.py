@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from invigilo.exams.directory import directory_changed
 from invigilo.exams.model import JoinBy, Service
@@ -145,6 +145,13 @@ class ZoomSite:
     server: Server
     zoom: ZoomStandIn
     definition_id: int
+
+    async def entered_at(self) -> int | None:
+        """When somebody was last in a meeting with the SDK's pair, as it is stored."""
+        table = service_definitions.c
+        async with self.server.app.reading() as w:
+            query = select(table.entered_at).where(table.id == self.definition_id)
+            return (await w.db.execute(query)).scalar_one()
 
 
 def zoom_hosts(count: int, **more: Any) -> list[User]:

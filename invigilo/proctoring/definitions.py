@@ -7,7 +7,8 @@ in and never go out again: a blank one keeps what is stored. Whatever is changed
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 
@@ -21,15 +22,35 @@ from invigilo.exams.directory import directory_changed
 from invigilo.exams.model import Service
 from invigilo.proctoring import rules
 from invigilo.proctoring.model import DefinitionWish, ServiceDefinition
-from invigilo.providers.base import Feature
+from invigilo.providers.base import Feature, ZoomTicket
 from invigilo.providers.description import BadFields, ServiceDescription, check_values
+from invigilo.providers.meeting_page import MeetingPage, page_at
 from invigilo.providers.proof import Outcome, Step
 from invigilo.providers.registry import Offer
+from invigilo.providers.steps import ProofFailed
+from invigilo.providers.zoom_join import NO_ANSWER, put_in, steps_of_join, wants_join, without_meeting
 from invigilo.secrets_box import SecretBox
 from invigilo.storage.queries import services as queries
 from invigilo.storage.work import Work, WorkFactory
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTry:
+    """A meeting that one browser may join, to prove what nothing else proves."""
+
+    definition: ServiceDefinition
+    page: MeetingPage
+    ticket: ZoomTicket | None
+    instead: Step | None = None
+    """Without a ticket: the step that says why."""
+
+    def steps(self, state: str = NO_ANSWER, code: int = 0) -> list[Step]:
+        """What it shows that the browser came to this state, with this code of the meeting's own program."""
+        if self.instead is not None:
+            return [self.instead]
+        return steps_of_join(state, code, sdk=self.page.origin, version=self.page.version)
 
 
 class ServiceDefinitions:
@@ -210,6 +231,8 @@ class ServiceDefinitions:
             sealed = old | {one: self._sealed(secret, now) for one, secret in fresh.items()}
             wanted |= {"values": values, "secrets_encrypted": sealed}
             wanted |= {"is_proven": False, "proof": None, "proved_at": None}
+        if description.needs_entry & {*changed, *fresh}:
+            wanted |= {"entered_at": None}
         await queries.change(w.db, before.id, **wanted)
         await directory_changed(w)
         after = await queries.by_id(w.db, before.id)
@@ -249,6 +272,78 @@ class ServiceDefinitions:
                 "test_running", "This service is being tested already. Wait until that test is done."
             )
         return self._steps(found, values, by)
+
+    def join_page(self, definition: ServiceDefinition) -> MeetingPage | None:
+        """Where a browser finds the program by which it joins in a frame of ours; None for a service without one."""
+        page = page_at(definition.service, definition.values)
+        return page if page is not None and page.is_framed else None
+
+    def wants_join(self, definition: ServiceDefinition) -> bool:
+        """Whether its last test left something that a browser could prove by joining."""
+        return self.join_page(definition) is not None and wants_join(definition.proof)
+
+    @asynccontextmanager
+    async def joining(self, definition_id: int) -> AsyncGenerator[JoinTry]:
+        """What the last test left to a browser that joins: a meeting for it, which is gone afterwards whatever came of it.
+
+        The caller has checked that this person may change the service. Where no meeting can be made the try has no ticket,
+        and says why. Raises NotFound, Refused (`join_not_due`, `test_running`).
+        """
+        async with self._reading() as w:
+            found = await queries.by_id(w.db, definition_id)
+            if found is None:
+                raise NotFound(f"There is no service {definition_id}.")
+            values = await self.revealed(w, found)
+        page = self.join_page(found)
+        if page is None or not wants_join(found.proof):
+            raise Refused(
+                "join_not_due", "Test this service first: nothing is left that a browser could prove."
+            )
+        if found.id in self._testing:
+            raise Refused(
+                "test_running", "This service is being tested already. Wait until that test is done."
+            )
+        self._testing.add(found.id)
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    ticket = await stack.enter_async_context(self._offer.to_join(found.service, values))
+                except ProofFailed as why:
+                    yield JoinTry(found, page, None, without_meeting(why.cause, why.values))
+                    return
+                yield JoinTry(found, page, ticket)
+        finally:
+            self._testing.discard(found.id)
+
+    async def keep_join(
+        self, tried: JoinTry, steps: Sequence[Step], *, by: Account
+    ) -> ServiceDefinition | None:
+        """The test's outcome with what the join has shown; None when the service was changed meanwhile."""
+        now = self._clock.now()
+        async with self._work() as w:
+            current = await queries.by_id(w.db, tried.definition.id, lock=True)
+            if current is None or current.revision != tried.definition.revision:
+                return None
+            proof = put_in(current.proof, steps)
+            failed = [one["step"] for one in proof if one["outcome"] == Outcome.FAILED]
+            is_proven = not failed and any(one["outcome"] == Outcome.OK for one in proof)
+            await queries.store_proof(w.db, current.id, proof=proof, at=to_ms(now), is_proven=is_proven)
+            if any(one.code == "zoom_sdk" and one.outcome is Outcome.OK for one in steps):
+                await queries.store_entry(w.db, current.id, revision=current.revision, at=to_ms(now))
+            await directory_changed(w)
+            await self._record(w, "service_tested", current, by, proven=is_proven, failed=failed, joined=True)
+            kept = await queries.by_id(w.db, current.id)
+        log.info("service_joined", definition_id=tried.definition.id, is_proven=is_proven, failed=failed)
+        return kept
+
+    async def remember_entries(self, entries: Mapping[int, int]) -> None:
+        """Somebody was in a meeting of these definitions: id → revision that let them in."""
+        if not entries:
+            return
+        now = to_ms(self._clock.now())
+        async with self._work() as w:
+            for definition_id, revision in sorted(entries.items()):
+                await queries.store_entry(w.db, definition_id, revision=revision, at=now)
 
     async def revealed(self, w: Work, definition: ServiceDefinition) -> dict[str, str]:
         """All values of a definition with its secrets: for providers and their proof, and for nothing that is shown."""

@@ -41,6 +41,7 @@ from invigilo.providers.base import (
     RoomHandle,
     ZoomTicket,
 )
+from invigilo.providers.description import DESCRIPTIONS
 from invigilo.providers.meeting_page import MeetingPage
 from invigilo.providers.registry import ProviderOf
 from invigilo.providers.webhooks import Inbox
@@ -140,6 +141,10 @@ class Meetings:
         self._holding: dict[str, tuple[int, str]] = {}
         """By room's name: the proctor who was let in to hold its meeting, by account and page."""
         self._identities: dict[tuple[int, str, int], str] = {}
+        self._tickets: dict[str, tuple[int, int]] = {}
+        """By whom they were given to: definition and revision they were made of, until whoever it was is seen inside."""
+        self._entered: dict[int, int] = {}
+        """Definition → revision by which somebody got in since it was last asked."""
 
     # --- entering ---
 
@@ -149,6 +154,7 @@ class Meetings:
         room = None if exam is None else self._rooms.room(exam.id, live.room_id)
         if exam is None or room is None or room.state is not RoomState.OPEN:
             raise Refused("no_room", "There is no open room to enter yet.")
+        self._note_ticket(exam, f"candidate {live.id}")
         return self._enter(exam, room, self._candidate(live, exam))
 
     def wait(self, live: LiveConnection) -> int:
@@ -182,6 +188,7 @@ class Meetings:
 
         Two pages with one key would be one and the same host twice (zoom.md §4.3).
         """
+        self._note_ticket(exam, f"proctor {peer}")
         room = self._rooms.collecting_room(exam.id, number)
         provider = self._provider_of(exam)
         if room is None or not isinstance(provider, KeepsMeetings):
@@ -277,6 +284,26 @@ class Meetings:
             "zoomSubject": ticket.subject,
         }
 
+    # --- whether what only an entry proves has let somebody in ---
+
+    def _note_ticket(self, exam: Exam, who: str) -> None:
+        definition = self._directory.definitions.get(exam.proctoring.definition_id or 0)
+        if definition is None or not DESCRIPTIONS[definition.service.value].needs_entry:
+            return
+        if len(self._tickets) >= IDENTITIES_KEPT:
+            self._tickets.clear()
+        self._tickets[who] = (definition.id, definition.revision)
+
+    def _is_inside(self, who: str) -> None:
+        """Said by a proctor's page or by the service itself; a candidate's page could say what it likes."""
+        if (ticket := self._tickets.pop(who, None)) is not None:
+            self._entered[ticket[0]] = ticket[1]
+
+    def take_entered(self) -> dict[int, int]:
+        """Definitions with the revision by which somebody got in, since this was last asked."""
+        found, self._entered = self._entered, {}
+        return found
+
     # --- who is found there ---
 
     def identity_of(self, exam: Exam, live: LiveConnection) -> str | None:
@@ -303,6 +330,7 @@ class Meetings:
 
     def seen(self, exam: Exam, room_id: int, peer: str, found: list[Found]) -> None:
         """A proctor's page is in the meeting of this room and finds these there; whom it does not name it does not see."""
+        self._is_inside(f"proctor {peer}")
         now = self._clock.now_ms()
         by_identity = {one.identity: one for one in found}
         for live in list(self._live.of_exam(exam.id)):
@@ -441,6 +469,8 @@ class Meetings:
             return False  # a proctor, or somebody without a token of ours
         facts = live.meeting
         left = event.kind is Presence.LEFT
+        if not left:
+            self._is_inside(f"candidate {live.id}")
         is_news = facts.report(room.id, event.participant, at_ms=event.at_ms, left=left)
         if event.is_moderator is True and not facts.moderator_reported:
             facts.moderator_reported = is_news = True

@@ -196,6 +196,8 @@ class ServiceDefinition:
     proved_at: datetime | None = None
     is_proven: bool = False
     """No step of that test failed."""
+    entered_at: datetime | None = None
+    """When somebody was last in a meeting by what only that proves; None: never, or not with what is stored now."""
     revision: int = 0
 
 

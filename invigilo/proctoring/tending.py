@@ -7,7 +7,7 @@ another, and everybody is called there. At start, and once an hour, meetings tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -43,6 +43,8 @@ class Tending:
     hosts: MeetingHosts
     provider_by: Callable[[SealedDefinition], Provider]
     clock: Clock
+    remember: Callable[[Mapping[int, int]], Awaitable[None]] | None = None
+    """Keeps which definitions, of which revision, let somebody into a meeting."""
     _looked_at: dict[str, int] = field(default_factory=dict[str, int])
     _polled_at: dict[str, int] = field(default_factory=dict[str, int])
     _sweep_at: dict[int, int] = field(default_factory=dict[int, int])
@@ -63,6 +65,8 @@ class Tending:
                 await self._tend(definition, provider, rooms, wanted)
             except ProviderError as error:
                 log.info("service_not_tended", definition_id=definition.id, reason=error.message)
+        if self.remember is not None:
+            await self.remember(self.meetings.take_entered())
 
     def _rooms_of(self, definition: SealedDefinition) -> list[Room]:
         exams = [e for e in self.directory.exams.values() if e.proctoring.definition_id == definition.id]

@@ -62,6 +62,8 @@ class ServiceField:
     default: str = ""
     is_rare: bool = False
     """Folded away in forms, as texts are that may stay open."""
+    needs_entry: bool = False
+    """Nothing but somebody's entry into a meeting proves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class ServiceDescription:
 
     def field(self, name: str) -> ServiceField | None:
         return next((one for one in self.fields if one.name == name), None)
+
+    @property
+    def needs_entry(self) -> frozenset[str]:
+        """Fields that only an entry into a meeting proves."""
+        return frozenset(one.name for one in self.fields if one.needs_entry)
 
 
 SYMMETRIC = ("HS256", "HS384", "HS512")
@@ -146,8 +153,8 @@ ZOOM = ServiceDescription(
         ServiceField("account_id", FieldKind.TEXT, is_required=True, is_identity=True),
         ServiceField("client_id", FieldKind.TEXT, is_required=True),
         ServiceField("client_secret", FieldKind.SECRET, is_required=True),
-        ServiceField("sdk_key", FieldKind.TEXT, is_required=True),
-        ServiceField("sdk_secret", FieldKind.SECRET, is_required=True),
+        ServiceField("sdk_key", FieldKind.TEXT, is_required=True, needs_entry=True),
+        ServiceField("sdk_secret", FieldKind.SECRET, is_required=True, needs_entry=True),
         ServiceField("hosts", FieldKind.LINES, is_required=True),
         ServiceField("per_host", FieldKind.CHOICE, choices=PER_HOST, default=PER_HOST[0]),
         ServiceField("events_secret", FieldKind.SECRET),

@@ -6,6 +6,7 @@ The IFrame API comes as a script from the meeting server itself and puts a frame
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -52,18 +53,23 @@ class MeetingPage:
 
 def meeting_page(definition: SealedDefinition) -> MeetingPage | None:
     """None for a service that needs nothing of its own in our pages."""
-    match definition.service:
+    return page_at(definition.service, definition.values)
+
+
+def page_at(service: Service, values: Mapping[str, str]) -> MeetingPage | None:
+    """The same, from a service and its values; secrets are not needed."""
+    match service:
         case Service.BUILTIN:
             return None
         case Service.JITSI:
-            base = definition.values["server_url"].rstrip("/")
+            base = values["server_url"].rstrip("/")
             return _page(base, script=f"{base}/external_api.js")
         case Service.JAAS:
-            base = (definition.values.get("server_url") or JAAS_ADDRESS).rstrip("/")
-            return _page(base, script=f"{base}/{definition.values['app_id']}/external_api.js")
+            base = (values.get("server_url") or JAAS_ADDRESS).rstrip("/")
+            return _page(base, script=f"{base}/{values['app_id']}/external_api.js")
         case Service.ZOOM:
-            base = (definition.values.get("sdk_base") or SDK_BASE).rstrip("/")
-            version = definition.values.get("sdk_version") or SDK_VERSION
+            base = (values.get("sdk_base") or SDK_BASE).rstrip("/")
+            version = values.get("sdk_version") or SDK_VERSION
             page = _page(base, script=sdk_script(base, version))
             return replace(page, kind="zoom", version=version)
 

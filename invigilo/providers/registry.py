@@ -8,6 +8,7 @@ for as long as the definition it was made of stands, to the last character.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from invigilo.providers.base import (
     ProviderEvent,
     RoomHandle,
     RoomSpec,
+    ZoomTicket,
 )
 from invigilo.providers.builtin import BuiltinProvider
 from invigilo.providers.description import DESCRIPTIONS, ServiceDescription
@@ -34,11 +36,18 @@ from invigilo.providers.meeting_page import MeetingPage, meeting_page
 from invigilo.providers.proof import Step, prove
 from invigilo.providers.zoom import ZoomProvider
 from invigilo.providers.zoom_pool import HostBook
+from invigilo.providers.zoom_proof import meeting_to_join
 from invigilo.providers.zoom_settings import ZoomSettings
 
 ProviderOf = Callable[[Exam], Provider]
 Prove = Callable[[Service, Mapping[str, str]], AsyncGenerator[Step]]
 """From a service and its values, secrets revealed, to the steps of its proof as they are known."""
+ToJoin = Callable[[Service, Mapping[str, str]], AbstractAsyncContextManager[ZoomTicket]]
+"""A meeting of its own for one browser to join, where only that proves the rest. Raises ProofFailed."""
+
+
+def _nothing_to_join(service: Service, values: Mapping[str, str]) -> AbstractAsyncContextManager[ZoomTicket]:  # noqa: ARG001
+    raise BadInput("No step of this service's test needs a browser that joins.", field="service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ class Offer:
 
     descriptions: Mapping[Service, ServiceDescription]
     prove: Prove
+    to_join: ToJoin = _nothing_to_join
 
 
 def offer(clock: Clock) -> Offer:
@@ -55,7 +65,12 @@ def offer(clock: Clock) -> Offer:
     def steps(service: Service, values: Mapping[str, str]) -> AsyncGenerator[Step]:
         return prove(service.value, values, clock=clock)
 
-    return Offer({Service(one.service): one for one in DESCRIPTIONS.values()}, steps)
+    def to_join(service: Service, values: Mapping[str, str]) -> AbstractAsyncContextManager[ZoomTicket]:
+        if service is not Service.ZOOM:
+            return _nothing_to_join(service, values)
+        return meeting_to_join(ZoomSettings.of(values), clock=clock)
+
+    return Offer({Service(one.service): one for one in DESCRIPTIONS.values()}, steps, to_join)
 
 
 _builtin = BuiltinProvider()

@@ -121,6 +121,8 @@ WITHOUT_REMEDY = frozenset(
         "media_needs_people",
         "zoom_capacity_is",
         "zoom_media_needs_people",
+        "zoom_joined",
+        "zoom_account_joined",
     }
 )
 

@@ -1,7 +1,8 @@
 """Proving a Zoom account before anything depends on it: app, scopes, hosts, meetings, host key, SDK (zoom.md §8).
 
-Nothing that Zoom's API answers proves the SDK's key and secret; only a join does. So that step never says ok here. A meeting
-is made at each host and deleted again, for what an account has locked shows nowhere else. None of them stays.
+Nothing that Zoom's API answers proves the SDK's key and secret; only a join does. So that step never says ok here, and the
+browser of whoever tests joins afterwards (`meeting_to_join`, `zoom_join`). A meeting is made at each host and deleted again,
+for what an account has locked shows nowhere else. None of them stays.
 
 Steps come as they are known. Every one is bounded in time. Only the configured hosts are asked.
 """
@@ -12,7 +13,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import date, timedelta
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ from invigilo.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from invigilo.providers.base import RoomSpec
+from invigilo.providers.base import RoomSpec, ZoomTicket
 from invigilo.providers.steps import Outcome, Patience, ProofFailed, Step
 from invigilo.providers.zoom_client import (
     CREATE,
@@ -73,12 +74,38 @@ RAISED_IN = (2, 5, 8, 11)
 """Months on whose first weekend Zoom raises the lowest SDK version it lets in (zoom.md §4.2)."""
 LIVE_LIMITS = {"None": 1, "Basic": 2}
 CLEAN_UP_WITHIN = 20.0
+PROBE_SUBJECT = "Invigilo test"
 
 Note = tuple[str, Mapping[str, object]] | None
 
 
 class _Unproven(ProofFailed):
     """A step that cannot say anything."""
+
+
+@asynccontextmanager
+async def meeting_to_join(
+    settings: ZoomSettings,
+    *,
+    clock: Clock,
+    trust: ssl.SSLContext | None = None,
+    waits: Waits | None = None,
+) -> AsyncGenerator[ZoomTicket]:
+    """A meeting for one join by a browser. Whatever came of it, and whoever went away, it is ended and deleted.
+
+    Raises ProofFailed when there is none to be had.
+    """
+    client = ZoomClient(settings, clock=clock, trust=trust, waits=waits)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(client.session())
+        run = _Run(settings, client, http, clock, trust)
+        stack.push_async_callback(run.clean_up)
+        try:
+            async with asyncio.timeout(STEP_WITHIN):
+                ticket = await run.to_join()
+        except TimeoutError:
+            raise ProofFailed("zoom_no_answer", seconds=round(STEP_WITHIN)) from None
+        yield ticket
 
 
 async def prove_zoom(
@@ -244,6 +271,17 @@ class _Run:
 
     async def meeting(self, host: str) -> Note:
         self.need("zoom_host", host)
+        settings = _block(await self._probe_at(host), "settings")
+        if settings.get("meeting_authentication") is True:
+            raise ProofFailed("zoom_authentication_locked")
+        if settings.get("waiting_room") is True:
+            raise ProofFailed("zoom_waiting_room_locked")
+        if settings.get("join_before_host") is False:
+            raise ProofFailed("zoom_join_before_host_locked")
+        return None
+
+    async def _probe_at(self, host: str) -> Mapping[str, Any]:
+        """A meeting at this host, as Zoom says that it is. Raises ProofFailed."""
         mark = self._marks[host] = PROBE + secrets.token_hex(8)
         rules = PasscodeRules()
         try:
@@ -264,19 +302,55 @@ class _Run:
         self._marks.pop(host, None)
         if not number or not made.get("password"):
             raise ProofFailed("zoom_meeting_without_passcode")
-        settings = _block(made, "settings")
-        if settings.get("meeting_authentication") is True:
-            raise ProofFailed("zoom_authentication_locked")
-        if settings.get("waiting_room") is True:
-            raise ProofFailed("zoom_waiting_room_locked")
-        if settings.get("join_before_host") is False:
-            raise ProofFailed("zoom_join_before_host_locked")
-        return None
+        return made
+
+    async def to_join(self) -> ZoomTicket:
+        """Entry to a meeting made at a host that has room for one. Raises ProofFailed."""
+        last = ProofFailed("zoom_join_hosts_busy")
+        for host in self._settings.hosts:
+            try:
+                if await self._live_at(host) >= self._settings.per_host:
+                    continue  # an exam is there: neither may keep the other out
+                return self._ticket(await self._probe_at(host))
+            except ProofFailed as why:
+                last = why
+            except (ZoomError, InvigiloError) as error:
+                cause, values = cause_of(error)
+                last = ProofFailed(cause, **values)
+        raise last
+
+    async def _live_at(self, host: str) -> int:
+        params = {"type": "live", "page_size": "300"}
+        reply = await self._client.call(self._http, MEETINGS, host=host, params=params)
+        return len(objects(reply.body.get("meetings")))
+
+    def _ticket(self, made: Mapping[str, Any]) -> ZoomTicket:
+        """As a candidate's: key and secret sign it like a host's, and no host key leaves the server for a test."""
+        settings, now = self._settings, self._clock.now()
+        number = number_of(made.get("id"))
+        signed = signature(
+            settings.sdk_key,
+            settings.sdk_secret,
+            number=number,
+            role=PARTICIPANT,
+            issued_at=now - BEGINS_BEFORE,
+            ends_at=now + SHORTEST,
+        )
+        return ZoomTicket(
+            server_url=settings.web_base,
+            number=number,
+            subject=PROBE_SUBJECT,
+            signature=signed,
+            sdk_key=settings.sdk_key,
+            passcode=str(made["password"]),
+            encrypted_passcode=str(made.get("encrypted_password") or ""),
+            customer_key=secrets.token_hex(16),
+        )
 
     async def _make(self, host: str, mark: str, rules: PasscodeRules) -> Mapping[str, Any]:
         now = self._clock.now()
         body = meeting_body(
-            RoomSpec("", "Invigilo test", 1),
+            RoomSpec("", PROBE_SUBJECT, 1),
             mark=mark,
             passcode=new_passcode(rules),
             start=now.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -193,6 +193,8 @@ service_definitions = Table(
     Column("proof", JSON),
     Column("proved_at", Ms),
     Column("is_proven", Boolean, nullable=False, server_default=text("false")),
+    # When somebody was last in a meeting with the credentials that nothing else proves; forgotten when they change.
+    Column("entered_at", Ms),
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("created_at", Ms, nullable=False),
     UniqueConstraint("institution_id", "name", name="uq_service_definitions_institution_name"),

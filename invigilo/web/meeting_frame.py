@@ -35,17 +35,24 @@ class FramePage:
 
 
 def frame_page(
-    request: AnyRequest, site: Site, meeting: Any, *, language: str, title: str, is_isolated: bool
+    request: AnyRequest,
+    site: Site,
+    meeting: Any,
+    *,
+    language: str,
+    title: str,
+    is_isolated: bool,
+    may_film: bool = True,
 ) -> Response[str]:
-    """The frame of a `MeetingPage`; `is_isolated` where the page around it is."""
+    """The frame of a `MeetingPage`; `is_isolated` where the page around it is. One that may not film does not ask either."""
     base = str(meeting.script).rpartition("/")[0]
     page = FramePage(language, meeting.script, base, meeting.version, title)
     response = site.renderer.respond(request, "meeting_frame.html", page, language=language)
-    response.headers |= frame_headers(meeting.origin, is_isolated=is_isolated)
+    response.headers |= frame_headers(meeting.origin, is_isolated=is_isolated, may_film=may_film)
     return response
 
 
-def frame_headers(origin: str, *, is_isolated: bool) -> dict[str, str]:
+def frame_headers(origin: str, *, is_isolated: bool, may_film: bool = True) -> dict[str, str]:
     """What Zoom's program needs, and where it may come from: the origin the administrator entered, and Zoom's own."""
     parts = urlsplit(origin)
     socket = f"{'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}"
@@ -64,9 +71,12 @@ def frame_headers(origin: str, *, is_isolated: bool) -> dict[str, str]:
         f"media-src 'self' blob: data: https: {origin}",
         f"font-src 'self' data: https: {origin}",
     ]
+    media = ", ".join(
+        f"{name}={'(self)' if may_film else '()'}" for name in ("camera", "microphone", "display-capture")
+    )
     headers = {
         "Content-Security-Policy": "; ".join(policy),
-        "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=(), usb=()",
+        "Permissions-Policy": f"{media}, geolocation=(), payment=(), usb=()",
         "Referrer-Policy": "strict-origin-when-cross-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
     }

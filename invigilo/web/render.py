@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 from litestar import MediaType, Request, Response
+from litestar.connection import ASGIConnection
 from litestar.utils.scope.state import ScopeState
 from markupsafe import Markup
 
@@ -109,7 +110,7 @@ class Renderer:
                 return self.catalogue.text(language, key, **problem.values)
         return problem.message
 
-    def language_of(self, request: Request[Any, Any, Any], preferred: str | None = None) -> str:
+    def language_of(self, request: ASGIConnection[Any, Any, Any, Any], preferred: str | None = None) -> str:
         """`?lang=` first, then what was asked before in this browser, then the account's, then the browser's own."""
         for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE), preferred):
             if asked in LANGUAGES:

@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from invigilo.simulate.zoom import ZoomMood
+from invigilo.simulate.zoom_api import Fault
 from tests.browser.test_candidate_page import PATIENCE, check, connected, entry, opened, until
 from tests.browser.test_meeting import alive, member
 from tests.meeting_site import ZoomSite, zoom_site
 from tests.server import SebWire
-from tests.web.people import sign_in
+from tests.web.people import exam_called, sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -84,6 +85,8 @@ async def test_candidates_and_proctor_meet_at_zoom(
             await expect(member(room, lea, "present")).to_be_visible()
             await expect(member(room, tom, "missing")).to_contain_text("Tom")
             await until(lambda: lea.live.page.last_frames_at is not None)
+            await site.server.app.tending.run()
+            assert await site.entered_at() is not None, "what only an entry proves is proven"
             hosts_inside = [one for one in meeting.inside() if one.is_host]
             assert len(hosts_inside) == 1, "the proctor holds the meeting"
             assert await in_frame(room, "zoomStandIn.isolated") is True
@@ -144,3 +147,88 @@ async def test_a_meeting_deleted_at_zoom_is_entered_anew(context: BrowserContext
                 lambda: any(m.id != meeting.id and m.inside() for m in site.zoom.core.meetings.values())
             )
             await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+
+
+@pytest.mark.spec("live-proctoring", 18)
+async def test_the_sdks_pair_is_proven_by_a_join_of_the_administrators_browser(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """In the dialog and on the service's page: right pair, wrong ones, an old SDK, no script, an asker who goes away."""
+    async with zoom_site(tmp_path) as site:
+        grace = await proctor(browser, site, "grace")
+        seed, core = site.zoom.seed, site.zoom.core
+        asked: list[str] = []
+        grace.on("request", lambda request: asked.append(request.url))
+        page = await opened(grace, f"{site.server.url}/services/{site.definition_id}")
+        entry, word = page.locator(".proof-entry"), page.locator(".proof-word")
+        await expect(entry).to_contain_text("Not verified yet")
+
+        async def tested(outcome: str) -> None:
+            await page.get_by_role("button", name="Test now").click()
+            await expect(word).to_contain_text(outcome)
+            assert core.meetings == {}, "whatever came of it, no meeting stays"
+
+        def step(code: str) -> Locator:
+            return page.locator(f".proof-step[data-step={code}]")
+
+        # What was right from the start.
+        await tested("Passed")
+        await expect(step("zoom_sdk")).to_have_attribute("data-outcome", "ok")
+        await expect(step("zoom_account")).to_have_attribute("data-outcome", "ok")
+        await expect(entry).to_contain_text("last in a meeting")
+        assert any(url.endswith(f"/services/{site.definition_id}/meeting") for url in asked)
+        await page.reload()
+        await expect(step("zoom_sdk")).to_have_attribute("data-outcome", "ok")
+        await expect(entry.locator("time")).to_be_visible()
+
+        # What is wrong is named, with what to do.
+        right_key, right_secret = seed.sdk_key, seed.sdk_secret
+        seed.sdk_key = "another-sdk-key"
+        await tested("Failed")
+        await expect(step("zoom_sdk")).to_contain_text("does not know this SDK key (code 3704)")
+        seed.sdk_key, seed.sdk_secret = right_key, "quite-another-sdk-secret"
+        await tested("Failed")
+        await expect(step("zoom_sdk")).to_contain_text("code 3712")
+        await expect(step("zoom_sdk").locator(".proof-remedy")).to_be_visible()
+        seed.sdk_secret, seed.sdk_minimum = right_secret, "99.0.0"
+        await tested("Failed")
+        await expect(step("zoom_sdk_version")).to_have_attribute("data-outcome", "failed")
+        await expect(step("zoom_sdk")).to_contain_text("lets SDK version")
+        seed.sdk_minimum, seed.sdk_versions = "5.0.0", ("1.2.3",)
+        await tested("Failed")
+        await expect(step("zoom_sdk")).to_contain_text("could not load the SDK")
+        seed.sdk_versions, seed.sdk_account_id = (), "acc-2"
+        await tested("Failed")
+        await expect(step("zoom_account")).to_contain_text("code 4011")
+        seed.sdk_account_id = "acc-1"
+
+        # Nothing is said of the pair when every host is at work, and nothing when the asker goes away.
+        hosts_live = Fault("GET", "meetings$", times=2, status=200, body={"meetings": [{"id": 1}]})
+        site.zoom.api.faults.append(hosts_live)
+        await tested("Passed")
+        await expect(step("zoom_sdk")).to_have_attribute("data-outcome", "not_provable")
+        await expect(step("zoom_sdk")).to_contain_text("every host holds a meeting")
+        await expect(entry).to_contain_text("last in a meeting")
+        await page.route("**/services/*/meeting", lambda _route: None)  # the frame never comes
+        await page.get_by_role("button", name="Test now").click()
+        await expect(page.locator(".proof-frame iframe")).to_be_attached()
+        assert len(core.meetings) == 1
+        await page.close()
+        await until(lambda: core.meetings == {})
+
+        # In the dialog, where it is kept too.
+        page = await opened(
+            grace, f"{site.server.url}/exams/{exam_called(site.server, 'Linear Algebra')}/proctoring"
+        )
+        section = page.get_by_role("region", name="Zoom")
+        await expect(section.locator(".proof-entry")).to_contain_text("last in a meeting")
+        await section.get_by_role("button", name="Test now").click()
+        await expect(section.locator(".proof-word")).to_contain_text("Passed")
+        await expect(section.locator("[data-step=zoom_sdk]")).to_have_attribute("data-outcome", "ok")
+        assert core.meetings == {}
+        await section.get_by_role("link", name="Open this service").click()
+        await page.get_by_label("SDK secret").fill("one-that-was-made-anew")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator(".page-head .badge")).to_have_text("not tested")
+        await expect(page.locator(".proof-entry")).to_contain_text("Not verified yet")
+        await grace.close()

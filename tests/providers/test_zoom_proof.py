@@ -9,15 +9,17 @@ import pytest
 
 from invigilo.clock import SystemClock
 from invigilo.errors import ProviderCredentials, ProviderError, ProviderRefused, ProviderUnavailable
+from invigilo.providers.base import ZoomTicket
 from invigilo.providers.description import ZOOM, BadFields, check_values
 from invigilo.providers.proof import Outcome, prove
-from invigilo.providers.steps import ZOOM_STEPS
+from invigilo.providers.steps import ZOOM_STEPS, ProofFailed, Step
 from invigilo.providers.zoom import ZoomProvider
-from invigilo.providers.zoom_proof import next_raise
+from invigilo.providers.zoom_join import put_in, steps_of_join, wants_join
+from invigilo.providers.zoom_proof import meeting_to_join, next_raise
 from invigilo.providers.zoom_settings import ZoomSettings
 from invigilo.simulate.zoom import ZoomMood, ZoomStandIn, zoom_stand_in
 from invigilo.simulate.zoom_api import Fault
-from invigilo.simulate.zoom_rules import Seed, User
+from invigilo.simulate.zoom_rules import JoinRefused, Seed, User
 from tests.providers.keys import zoom_values
 from tests.providers.proving import Proof, proof_of
 
@@ -97,10 +99,79 @@ async def test_missing_scopes_are_named_one_by_one() -> None:
 @pytest.mark.parametrize(
     "mood", [ZoomMood.OTHER_SDK_SECRET, ZoomMood.OTHER_SDK_KEY, ZoomMood.SDK_DISABLED, ZoomMood.WELL]
 )
-async def test_the_sdks_pair_is_never_said_to_be_right(mood: ZoomMood) -> None:
-    """Nothing but a join could tell."""
+async def test_without_a_browser_the_sdks_pair_is_never_said_to_be_right(mood: ZoomMood) -> None:
+    """On the command line and by the API: nothing but a join could tell."""
     proof = await zoom_proof(mood)
     assert proof.steps["zoom_sdk"].outcome is Outcome.NOT_PROVABLE
+
+
+@pytest.mark.spec("live-proctoring", 17, 18)
+@pytest.mark.parametrize(
+    ("mood", "outcome", "cause"),
+    [
+        (ZoomMood.WELL, "ok", "zoom_joined"),
+        (ZoomMood.OTHER_SDK_KEY, "failed", "zoom_sdk_wrong_key"),
+        (ZoomMood.OTHER_SDK_SECRET, "failed", "zoom_sdk_wrong_secret"),
+        (ZoomMood.SDK_DISABLED, "failed", "zoom_sdk_key_off"),
+        (ZoomMood.SDK_TOO_OLD, "failed", "zoom_sdk_outdated"),
+        (ZoomMood.LOCKED_WAITING_ROOM, "not_provable", "zoom_join_unclear"),
+    ],
+)
+async def test_a_join_says_what_the_pair_is_worth(mood: ZoomMood, outcome: str, cause: str) -> None:
+    """As a browser's SDK would join; whatever Zoom says, the meeting made for it is gone afterwards."""
+    async with zoom_stand_in(None, mood) as stand_in:
+        settings = ZoomSettings.of(zoom_values(stand_in.url))
+        async with meeting_to_join(settings, clock=SystemClock()) as ticket:
+            state, code = joined_by(stand_in, ticket, settings.sdk_version)
+        assert stand_in.core.meetings == {}
+        steps = {one.code: one for one in steps_of_join(state, code, sdk="there", version="6.2.0")}
+    assert (steps["zoom_sdk"].outcome.value, steps["zoom_sdk"].cause) == (outcome, cause)
+
+
+def joined_by(stand_in: ZoomStandIn, ticket: ZoomTicket, version: str) -> tuple[str, int]:
+    wish = {"signature": ticket.signature, "meetingNumber": ticket.number, "sdkVersion": version}
+    try:
+        member = stand_in.core.join({**wish, "passcode": ticket.passcode})
+    except JoinRefused as refused:
+        return "failed", refused.code
+    return ("joined", 0) if member.state == "in_meeting" else ("failed", 3008)
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (Fault("GET", "meetings$", 9, status=200, body={"meetings": [{"id": 1}]}), "zoom_join_hosts_busy"),
+        (Fault("POST", "meetings$", 9, status=400, body={"code": 3161, "message": "x"}), "zoom_may_not_host"),
+        (Fault("POST", "meetings$", drop="after"), "zoom_down"),
+    ],
+)
+async def test_without_a_meeting_there_is_no_join_and_nothing_stays(fault: Fault, cause: str) -> None:
+    async with zoom_stand_in() as stand_in:
+        stand_in.api.faults.append(fault)
+        settings = ZoomSettings.of(zoom_values(stand_in.url))
+        with pytest.raises(ProofFailed) as why:
+            async with meeting_to_join(settings, clock=SystemClock()):
+                pytest.fail("there is no meeting to join")
+        assert why.value.cause == cause
+        assert stand_in.core.meetings == {}
+
+
+def test_a_join_takes_the_places_of_the_steps_it_answers_and_of_no_others() -> None:
+    before = [
+        Step(code, Outcome(outcome)).as_json()
+        for code, outcome in {
+            "zoom_meeting": "ok",
+            "zoom_sdk": "not_provable",
+            "zoom_account": "failed",
+            "zoom_media": "not_provable",
+        }.items()
+    ]
+    assert wants_join(before)
+    after = put_in(before, steps_of_join("joined", 0, sdk="there", version="6.2.0"))
+    assert [one["outcome"] for one in after] == ["ok", "ok", "failed", "not_provable"]
+    assert not wants_join(after), "it is asked for once"
+    no_meeting = [Step("zoom_meeting", Outcome.FAILED).as_json(), *before[1:]]
+    assert not wants_join(no_meeting)
 
 
 async def test_the_pair_of_the_other_app_is_recognised() -> None:

@@ -27,6 +27,7 @@ from tests.web.people import (
 )
 from tests.web.rights import OTHERS, PEOPLE, SIGNED_IN, Rule, all_rules
 from tests.web.rights import rule as _rule
+from tests.web.rights.services import CHANGED, add_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -50,7 +51,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/monitoring"): ANY_ACCOUNT,
     ("GET", "/monitoring/{exam_id}"): PROCTORS,
     ("GET", "/monitoring/{exam_id}/rooms/{number}"): PROCTORS,
-    ("GET", "/monitoring/{exam_id}/rooms/{number}/meeting"): PROCTORS,
+    ("GET", "/monitoring/{exam_id}/rooms/{room_id}/meeting"): PROCTORS,
     ("GET", "/monitoring/{exam_id}/overview"): PROCTORS,
     ("GET", CONNECTION): PROCTORS,
     ("GET", f"{CONNECTION}/events"): PROCTORS,
@@ -59,6 +60,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", f"{CONNECTION}/quit"): PROCTORS,
     ("POST", f"{CONNECTION}/disable"): PROCTORS,
     ("WEBSOCKET", "/monitoring/{exam_id}/socket"): PROCTORS,
+    ("WEBSOCKET", "/services/{service_id}/join"): CHANGED,
     ("GET", "/e/{key}"): EVERYBODY,  # the key is the right
     ("GET", "/e/{key}/meeting"): EVERYBODY,
     ("WEBSOCKET", "/e/{key}/socket"): EVERYBODY,
@@ -82,6 +84,7 @@ class Site:
     server: Server
     people: dict[str, Browser]
     candidate: Candidate | None = None
+    service_id: str = ""
     targets: dict[str, Candidate] = field(default_factory=dict)
     """Address of a deed → the candidate whom everybody without the right tries it on."""
 
@@ -104,7 +107,13 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     async with running(tmp_path_factory.mktemp("matrix"), text=TWO_INSTITUTIONS) as server:
         people = {name: await sign_in(server, name) for name in SIGNED_IN}
         people["nobody"] = await visitor(server)
-        yield Site(server, people, candidate=await candidate_in(server, "Linear Algebra"))
+        institution = int(await server.institution())
+        yield Site(
+            server,
+            people,
+            candidate=await candidate_in(server, "Linear Algebra"),
+            service_id=await add_service(server, institution),
+        )
 
 
 def _routes(server: Server) -> set[tuple[str, str]]:
@@ -145,6 +154,8 @@ def _fill(site: Site, path: str, candidate: Candidate) -> str:
         path.replace("{exam_id}", str(site.exam_id))
         .replace("{connection_id}", str(candidate.id))
         .replace("{number}", "1")
+        .replace("{room_id}", "1")
+        .replace("{service_id}", site.service_id)
         .replace("{configuration_id}", str(site.configuration_id))
         .replace("{key}", candidate.key)
         .replace("{token}", "not-a-link")
@@ -197,7 +208,7 @@ async def test_everybody_gets_what_the_rule_says(site: Site, address: tuple[str,
         assert await site.deeds() == deeds
     elif RULES[address] is EVERYBODY:
         assert answer.status in PASSED, answer.body
-    elif path.endswith("/rooms/{number}/meeting"):
+    elif path.endswith("/rooms/{room_id}/meeting"):
         assert "by such a frame" in answer.json["message"]  # they may; built-in rooms have none
     else:
         assert answer.status == 200, answer.body
@@ -217,7 +228,7 @@ async def _check_socket(browser: Browser, path: str, expected: str) -> None:
         if path.startswith("/e/"):
             await page.send("hello", tab=browser.cookie[-20:])
         if expected == "ok":
-            assert (await page.receive())["t"] in {"snapshot", "welcome"}
+            assert (await page.receive())["t"] in {"snapshot", "welcome", "end"}
             return
         with pytest.raises(SocketClosedError) as closed:
             await page.receive()

@@ -38,6 +38,7 @@ def _definition(row: Row[Any]) -> ServiceDefinition:
         proof=tuple(row.proof or ()),
         proved_at=None if row.proved_at is None else from_ms(row.proved_at),
         is_proven=row.is_proven,
+        entered_at=None if row.entered_at is None else from_ms(row.entered_at),
         revision=row.revision,
     )
 
@@ -77,6 +78,13 @@ async def store_proof(
 ) -> None:
     query = update(service_definitions).where(service_definitions.c.id == definition_id)
     await db.execute(query.values(proof=list(proof), proved_at=at, is_proven=is_proven))
+
+
+async def store_entry(db: AsyncConnection, definition_id: int, *, revision: int, at: int) -> None:
+    """Somebody was in a meeting with what this revision holds; one changed meanwhile is left as it is."""
+    table = service_definitions.c
+    query = update(service_definitions).where(table.id == definition_id, table.revision == revision)
+    await db.execute(query.values(entered_at=at))
 
 
 async def remove(db: AsyncConnection, definition_id: int) -> None:

@@ -67,6 +67,8 @@ class ServiceInfo(msgspec.Struct, frozen=True):
     is_proven: bool
     """Its last test passed, and nothing was changed since."""
     proved_at: datetime | None
+    entered_at: datetime | None
+    """When somebody was last in a meeting with credentials that nothing else proves (Zoom's SDK key and secret)."""
     revision: int
 
 
@@ -124,6 +126,7 @@ def info_of(site: Site, one: ServiceDefinition) -> ServiceInfo:
         secrets=secrets,
         is_proven=one.is_proven,
         proved_at=one.proved_at,
+        entered_at=one.entered_at,
         revision=one.revision,
     )
 

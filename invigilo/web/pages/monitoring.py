@@ -147,7 +147,7 @@ async def room(
         return site.renderer.respond(request, "room.html", page, language=page.frame.language)
     more = {"meetingOrigin": meeting.origin}
     if meeting.is_framed:
-        more["meetingFrame"] = f"/monitoring/{exam.id}/rooms/{number}/meeting"
+        more["meetingFrame"] = f"/monitoring/{exam.id}/rooms/{found.id}/meeting"
     page = replace(page, meeting_host=meeting.host, data={**page.data, **more})
     response = site.renderer.respond(
         request, "room_meeting.html", page, language=page.frame.language, meeting_origin=meeting.outer_origin
@@ -157,18 +157,26 @@ async def room(
     return response
 
 
-@get("/monitoring/{exam_id:int}/rooms/{number:int}/meeting")
+@get("/monitoring/{exam_id:int}/rooms/{room_id:int}/meeting")
 async def room_meeting(
-    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int], number: FromPath[int]
+    request: AnyRequest, site: SiteParts, account: SignedIn, exam_id: FromPath[int], room_id: FromPath[int]
 ) -> Response[Any]:
-    """The frame in which a room's window runs a meeting service's program. It holds no ticket."""
+    """The frame in which the window of a room of any kind runs a meeting service's program. It holds no ticket."""
     exam = _exam(site, account, exam_id, Right.PROCTOR)
     meeting = site.meetings.page_of(exam)
     if meeting is None or not meeting.is_framed:
-        raise NotFound(f"Room {number} is not entered by such a frame.")
+        raise NotFound("Rooms of this exam are not entered by such a frame.")
+    if not _has_room(site, exam, room_id):
+        await site.rooms.look_again(exam)  # a call opened a moment ago
+        if not _has_room(site, exam, room_id):
+            raise NotFound("This room is closed, or there never was one.")
     language = site.renderer.language_of(request, account.language)
     title = site.renderer.catalogue.text(language, "proctor.meeting.frame")
     return frame_page(request, site, meeting, language=language, title=title, is_isolated=True)
+
+
+def _has_room(site: Site, exam: Exam, room_id: int) -> bool:
+    return any(one.id == room_id for one in site.rooms.of_exam(exam))
 
 
 @get("/monitoring/{exam_id:int}/overview")
@@ -406,13 +414,13 @@ async def disable(
 async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, exam_id: FromPath[int]) -> None:
     """Close codes: 4401 sign in again, 4403 not yours; else docs/protocol.md."""
     account = await account_of(socket, site)
-    if account is None or account.must_change_password or not _same_origin(socket, site):
-        await _refuse(socket, 4401)
+    if account is None or account.must_change_password or not same_origin(socket, site):
+        await refuse(socket, 4401)
         return
     try:
         exam = _exam(site, account, exam_id, Right.PROCTOR)
     except InvigiloError:
-        await _refuse(socket, 4403)
+        await refuse(socket, 4403)
         return
 
     async def still_valid() -> bool:
@@ -427,13 +435,13 @@ def _standing(account: Account) -> tuple[object, ...]:
     return (account.id, account.role, account.institution_id, account.is_active, account.must_change_password)
 
 
-async def _refuse(socket: WebSocket[Any, Any, Any], code: int) -> None:
+async def refuse(socket: WebSocket[Any, Any, Any], code: int) -> None:
     """Accepted first, because a browser shows no close code of a refused handshake."""
     await socket.accept()
     await socket.close(code=code)
 
 
-def _same_origin(socket: WebSocket[Any, Any, Any], site: Site) -> bool:
+def same_origin(socket: WebSocket[Any, Any, Any], site: Site) -> bool:
     """A page of another site must not ride on the proctor's cookie. A proxy may have changed `Host`."""
     origin = socket.headers.get("origin")
     if origin is None or origin == site.base_url(socket.scope):

@@ -49,6 +49,7 @@ def kind_view(
         isolates="isolates_candidates" in description.features,
         native=service in site.services.choices.native,
         cannot=tuple(say(f"service.cannot.{one}") for one in description.cannot),
+        needs_entry=bool(description.needs_entry),
         fields=tuple(
             FieldView(
                 input=prefix + one.name,
@@ -68,12 +69,14 @@ def kind_view(
 
 
 def proof_view(site: Site, language: str, definition: ServiceDefinition) -> ProofView:
+    entered = None if definition.entered_at is None else to_ms(definition.entered_at)
     if definition.proved_at is None:
-        return ProofView("none")
+        return ProofView("none", entered_at=entered)
     return ProofView(
         state="ok" if definition.is_proven else "failed",
         at=to_ms(definition.proved_at),
         steps=tuple(step_view(site.renderer, language, one) for one in definition.proof),
+        entered_at=entered,
     )
 
 

@@ -14,7 +14,6 @@ from litestar.response import Stream
 
 from invigilo.accounts.model import Account, Kind, Right
 from invigilo.accounts.permissions import require, rights_in
-from invigilo.clock import to_ms
 from invigilo.errors import CHANGED_MEANWHILE, BadInput, Invalid, InvigiloError, Refused
 from invigilo.exams.model import Service
 from invigilo.proctoring.model import DefinitionWish, ServiceDefinition
@@ -22,6 +21,7 @@ from invigilo.storage.queries.services import SORTS
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.frame import form_view, frame_of, go
 from invigilo.web.lists import ListView, list_query
+from invigilo.web.pages.service_join import outcome_of
 from invigilo.web.pages.service_views import (
     hosts_view,
     kind_view,
@@ -171,13 +171,14 @@ async def test(
 async def _lines(
     site: Site, language: str, account: Account, definition: ServiceDefinition, steps: AsyncGenerator[Any]
 ) -> AsyncGenerator[bytes]:
-    """The last line says how it ended."""
+    """The last line says how it ended, and where a browser goes that can prove what is left (`service_join`)."""
     async with aclosing(steps) as running:
         async for step in running:
             yield msgspec.json.encode(asdict(step_view(site.renderer, language, step.as_json()))) + b"\n"
     now = await site.services.get(definition.id, account)
-    at = None if now.proved_at is None else to_ms(now.proved_at)
-    yield msgspec.json.encode({"done": "ok" if now.is_proven else "failed", "at": at}) + b"\n"
+    left = {"socket": f"/services/{now.id}/join", "frame": f"/services/{now.id}/meeting"}
+    last = {**outcome_of(now), "join": left if site.services.wants_join(now) else None}
+    yield msgspec.json.encode(last) + b"\n"
 
 
 # --- parts ---

@@ -36,6 +36,8 @@ class ProofView:
     state: str
     at: int | None = None
     steps: tuple[StepView, ...] = ()
+    entered_at: int | None = None
+    """When somebody was last in a meeting by what only that proves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class KindView:
     isolates: bool
     native: bool
     cannot: tuple[str, ...]
+    needs_entry: bool
+    """Only an entry into a meeting proves some of its fields."""
     fields: tuple[FieldView, ...]
 
 

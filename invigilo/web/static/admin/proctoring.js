@@ -1,6 +1,6 @@
 // The dialog "Proctoring Settings": only the chosen service's section is shown, and a service can be tested where it is chosen.
 
-import { runTest } from "./proof.js";
+import { runTest, showEntry } from "./proof.js";
 import { csrfToken } from "./send.js";
 
 const form = document.querySelector("form[data-settings]");
@@ -25,6 +25,10 @@ function show() {
     if (fields) fields.hidden = select.value !== "new";
     const start = section.querySelector("[data-start]");
     if (start) start.hidden = select.value === "";
+    const entered = select.selectedOptions[0]?.dataset.entered;
+    const line = section.querySelector(".proof-entry");
+    if (line) line.hidden = entered === undefined;
+    if (line && entered !== undefined) showEntry(section, Number(entered) || null);
     if (!section.hidden) isProven = select.selectedOptions[0]?.dataset.proof === "ok";
   }
   if (unproven) unproven.hidden = isProven;
@@ -75,6 +79,7 @@ async function enter(section, select) {
   }
   const option = new Option(body.get("name"), answer.id, true, true);
   option.dataset.proof = "none";
+  option.dataset.entered = "";
   select.add(option, select.options.length - 1);
   for (const field of fields) if (field.tagName !== "SELECT") field.value = field.defaultValue;
   show();
@@ -97,8 +102,11 @@ function say(field, problem) {
 }
 
 async function test(section, select, id) {
-  const outcome = await runTest(`/services/${id}/test`, section.querySelector(".proof"));
+  const { outcome, entered } = await runTest(`/services/${id}/test`, section.querySelector(".proof"));
   const option = [...select.options].find((one) => one.value === String(id));
-  if (option && outcome !== "broken") option.dataset.proof = outcome;
+  if (option && outcome !== "broken") {
+    option.dataset.proof = outcome;
+    option.dataset.entered = entered ?? "";
+  }
   show();
 }
