@@ -60,7 +60,7 @@ CLOSED_STAYS = 3_600_000  # ms a closed connection stays in memory, and so on th
 QUIT_PAUSE = 5_000  # ms between two SEB_QUIT while the reason lasts (seb-client-api.md §8 Q22)
 UNKNOWN_STAYS = 10_000  # ms an unknown connection token is remembered as unknown
 UNKNOWN_LIMIT = 10_000
-PING_WAITS = 0.1
+PING_WAITS = 0.2
 """Seconds a ping may wait until what it is to carry is claimed; the next one carries it then."""
 RELOAD_AT_ONCE = 200
 """Connections read again in one go: when a thousand are called at once, pings are answered in between."""
@@ -729,6 +729,7 @@ class Connections:
     def _take_instructions(self, waiting: Iterable[queries.StoredInstruction], ids: Iterable[int]) -> None:
         """Make the queues of these connections what the database says is still to be sent."""
         by_connection: dict[int, list[queries.StoredInstruction]] = {i: [] for i in ids}
+        clear: dict[str, dict[str, str]] = {}  # a thousand are told the same, sealed once
         for stored in waiting:
             if stored.id not in self._confirmed:
                 by_connection.setdefault(stored.connection_id, []).append(stored)
@@ -740,14 +741,14 @@ class Connections:
             for stored in instructions:
                 if stored.id in live.queue:
                     continue
-                attributes = msgspec.json.decode(
-                    self._box.decrypt(stored.attributes_encrypted), type=dict[str, str]
-                )
+                sealed = stored.attributes_encrypted
+                if sealed not in clear:
+                    clear[sealed] = msgspec.json.decode(self._box.decrypt(sealed), type=dict[str, str])
                 instruction = Instruction(
                     stored.id,
                     connection_id,
                     stored.type,
-                    attributes,
+                    clear[sealed],
                     stored.created_at,
                     stored.not_before,
                     stored.revision,
