@@ -19,7 +19,7 @@ from bench.table import goal, note, table, title
 ROWS = 1_000
 CHANGES = 300  # a second
 SECONDS = 10.0
-PROBES = 20
+PROBES = 40
 MAIN_THREAD_GOAL = 25.0  # % of one core
 SEEN_GOAL = 500.0  # ms
 
