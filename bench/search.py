@@ -25,7 +25,7 @@ from sqlalchemy import insert, text
 
 from bench.table import goal, note, table, title
 from invigilo.bus import Bus
-from invigilo.monitoring.event_index import EventIndex
+from invigilo.monitoring.event_index import PIECE, EventIndex
 from invigilo.monitoring.event_search import BUDGET
 from invigilo.monitoring.model import ClientEvent, EventType, EventWish, Sight
 from invigilo.storage.engine import Database, database_url, open_database
@@ -40,6 +40,7 @@ EVENTS = int(os.environ.get("INVIGILO_BENCH_EVENTS", "5000000"))
 EXAMS, CLIENTS = 50, 2_000
 BATCH = 5_000
 FILLED_AT_ONCE = 100_000
+INDEXED_AS_SERVED = 200_000
 ROUNDS = 7
 GOAL = 1.0  # s
 BEGIN = 1_760_000_000_000
@@ -315,17 +316,23 @@ async def _empty(place: Place) -> None:
 
 
 async def _index(place: Place) -> None:
-    """As the server does it, without its rests."""
+    """As the server does it, without its rests; after the first ones in larger pieces, which is quicker."""
     began = time.perf_counter()
     longest = 0.0
     if place.database.is_sqlite:
         await place.index.begin()
-        left = 1
+        left, done = 1, 0
         while left:
             piece = time.perf_counter()
-            _, left = await place.index.index_some()
-            longest = max(longest, time.perf_counter() - piece)
-        note(f"SQLite: indexed in {time.perf_counter() - began:.0f} s, a piece in {longest:.2f} s at most.")
+            as_served = done < INDEXED_AS_SERVED
+            some, left = await place.index.index_some(PIECE if as_served else FILLED_AT_ONCE)
+            done += some
+            if as_served:
+                longest = max(longest, time.perf_counter() - piece)
+        note(
+            f"SQLite: indexed in {time.perf_counter() - began:.0f} s; of the first {INDEXED_AS_SERVED:,}, as the server "
+            f"does it, a piece of {PIECE:,} in {longest:.2f} s at most."
+        )
     elif await place.index.begin_postgresql():
         note(f"PostgreSQL: index of pg_trgm made in {time.perf_counter() - began:.0f} s.")
         await _writing_with_index(place)
