@@ -71,9 +71,7 @@ def test_every_code_has_its_sentence_and_no_sentence_is_left_over(language):
 def test_whatever_is_edited_every_hole_is_filled_and_every_place_exists(found):
     catalogue_of_texts = Catalogue.load()
     for finding in [*findings(found), *findings(found, camera_page=True)]:
-        raw = catalogue_of_texts.texts["de"][
-            f"finding.{finding.code}"
-        ]  # what is filled in may have braces of its own
+        raw = catalogue_of_texts.texts["de"][f"finding.{finding.code}"]  # what is filled in may have braces of its own
         assert Catalogue.holes(raw) <= finding.values.keys()
         assert finding.setting_id.partition("[")[0].partition(".")[0] in editable()
     for setting_id, lock in locked(found).items():
