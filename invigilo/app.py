@@ -120,6 +120,7 @@ class App:
             bus=self.bus,
             box=storage.box,
             clock=self.clock,
+            urgent_work=storage.urgent_work,
         )
         self.records = Records(reading=self.reading, box=storage.box, clock=self.clock)
         self.event_search = EventSearch(reading=self.reading)

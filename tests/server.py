@@ -244,6 +244,7 @@ async def running(
     app = await build(
         settings_for(folder, url, **settings), clock=clock, providers=providers, services=services
     )
+    app.connections.ping_waits = 2  # on a busy machine too a ping carries what it is to carry
     listener = bind("127.0.0.1", 0)
     config = uvicorn.Config(
         app, http="httptools", ws="websockets-sansio", lifespan="on", log_config=None, access_log=False,

@@ -72,6 +72,7 @@ class World:
             bus=self.bus,
             box=self.box,
             clock=self.clock,
+            ping_waits=10,  # on a busy machine too a ping carries what it is to carry
         )
         self.rooms = Rooms(
             work=self.work,

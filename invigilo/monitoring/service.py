@@ -23,7 +23,7 @@ from invigilo.errors import NotFound, Refused, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import ConnectionConfiguration, Exam
 from invigilo.monitoring import answers, rules
-from invigilo.monitoring.instructions import STEPS
+from invigilo.monitoring.instructions import RESEND_AFTER, STEPS
 from invigilo.monitoring.live import LiveConnection, LiveConnections, take_volatile_facts, volatile_facts
 from invigilo.monitoring.model import (
     ClientEvent,
@@ -40,6 +40,7 @@ from invigilo.monitoring.writer import Writer
 from invigilo.secrets_box import SecretBox, digest
 from invigilo.storage.queries import connections as queries
 from invigilo.storage.queries.connections import ConnectionRow, NotificationChange
+from invigilo.storage.together import Together
 from invigilo.storage.work import Work, WorkFactory
 
 log = structlog.get_logger()
@@ -51,12 +52,16 @@ INSTRUCTION_ADDED = "instruction"
 INSTRUCTIONS_ADDED = "instructions"
 INSTRUCTION_HURRIED = "instruction.hurried"
 INSTRUCTION_SENT = "instruction.sent"
+PLACES_CONFIRMED = "places.confirmed"
+"""(connection id, revision) pairs."""
 NOTIFICATION_SETTLED = "notification"
 FACTS = "facts"
 CLOSED_STAYS = 3_600_000  # ms a closed connection stays in memory, and so on the wall's "left" list
 QUIT_PAUSE = 5_000  # ms between two SEB_QUIT while the reason lasts (seb-client-api.md §8 Q22)
 UNKNOWN_STAYS = 10_000  # ms an unknown connection token is remembered as unknown
 UNKNOWN_LIMIT = 10_000
+PING_WAITS = 0.2
+"""Seconds a ping may wait until what it is to carry is claimed; the next one carries it then."""
 RELOAD_AT_ONCE = 200
 """Connections read again in one go: when a thousand are called at once, pings are answered in between."""
 NOTIFICATIONS = 2_000  # of one client in a day; each is a row of its own
@@ -119,9 +124,12 @@ class Connections:
         bus: Bus,
         box: SecretBox,
         clock: Clock,
+        urgent_work: WorkFactory | None = None,
         when_live: WhenLive = _nobody_placed,
         when_gone: WhenGone = _nobody_freed,
+        ping_waits: float = PING_WAITS,
     ) -> None:
+        """`urgent_work` is for what clients wait for on their pings."""
         self._work = work
         self._reading = reading
         self._directory = directory
@@ -133,6 +141,10 @@ class Connections:
         self.when_live = when_live
         self.when_gone = when_gone
         self.complete: Complete = _as_it_is
+        self.ping_waits = ping_waits
+        self._claims = Together(urgent_work or work, self._claim_all)
+        self._claiming: set[int] = set()
+        """Instructions a ping waits for now."""
         self._unknown: dict[str, int] = {}
         self._turn = 0
         self._resync_due = False
@@ -147,6 +159,7 @@ class Connections:
         bus.subscribe(INSTRUCTIONS_ADDED, self._heard_changes)
         bus.subscribe(INSTRUCTION_HURRIED, self._heard_hurry)
         bus.subscribe(INSTRUCTION_SENT, self._heard_sent)
+        bus.subscribe(PLACES_CONFIRMED, self._heard_confirmed)
         bus.subscribe(FACTS, self._heard_facts)
         bus.subscribe(NOTIFICATION_SETTLED, self._heard_settled)
         bus.subscribe(RESYNC, self._heard_resync)
@@ -437,47 +450,65 @@ class Connections:
             return (
                 None  # nothing can be claimed while nothing can be written, and a ping must not wait for it
             )
-        if live.claimed:
-            return live.claimed.pop(0)
+        if (late := _claimed_late(live)) is not None:
+            live.queue.mark_sent(late.id, now)
+            return late
         while (instruction := live.queue.next(now)) is not None:
-            last = not instruction.type.is_confirmed
-            claim = asyncio.create_task(self._claim(instruction, now))
-            done, _ = await asyncio.wait({claim}, timeout=2)
-            if not done:  # never cut off: its commit may have happened, and then nobody else would send it
-                claim.add_done_callback(partial(_carry_later, live, instruction))
-                return None
-            claimed = claim.result()
+            if instruction.id in self._claiming:
+                return None  # pings overlap: the other one carries it
+            claimed = await self._claim(live, instruction)
             if claimed is None:
                 return None  # the next ping tries again
-            if claimed:
+            if claimed or instruction.type.is_confirmed:
                 live.queue.mark_sent(instruction.id, now)
-                return instruction
-            if last:
-                live.queue.drop(instruction.id)
             else:
-                live.queue.mark_sent(instruction.id, now)
+                live.queue.drop(instruction.id)
+            if claimed:
+                return instruction
         return None
 
-    async def _claim(self, instruction: Instruction, now: int) -> bool | None:
-        """None when the database cannot answer."""
+    async def _claim(self, live: LiveConnection, instruction: Instruction) -> bool | None:
+        """None when that is not known in time, or the database cannot answer.
+
+        A claim whose transaction has begun is never cut off: its commit may happen, and then nobody else would send it.
+        """
+        claim = self._claims.ask(instruction)
+        self._claiming.add(instruction.id)
+        is_known = False
         try:
-            async with self._work() as w:
-                is_mine = await queries.claim_instruction(
-                    w.db,
-                    instruction.id,
-                    now=now,
-                    resend_before=now - 5_000,
-                    last=not instruction.type.is_confirmed,
-                )
-                sent = _as_sent(instruction, now) if is_mine else None
-                if sent is not None:
-                    w.announce(
-                        INSTRUCTION_SENT,
-                        [instruction.connection_id, sent.id, sent.deed.value, sent.asked_at, now],
-                    )
-                return is_mine
+            done, _ = await asyncio.wait({claim}, timeout=self.ping_waits)
+            is_known = bool(done)
+        finally:
+            if is_known or self._claims.withdraw(claim):
+                self._claiming.discard(instruction.id)
+            else:
+                claim.add_done_callback(partial(self._carry_later, live, instruction))
+        if not is_known:
+            return None
+        try:
+            return claim.result()
         except Unavailable:
             return None
+
+    def _carry_later(
+        self, live: LiveConnection, instruction: Instruction, claim: asyncio.Future[bool | None]
+    ) -> None:
+        self._claiming.discard(instruction.id)
+        if not claim.cancelled() and claim.exception() is None and claim.result():
+            live.claimed.append(instruction)
+
+    async def _claim_all(self, w: Work, asked: Sequence[Instruction]) -> list[bool | None]:
+        now = self._clock.now_ms()
+        claimed = await queries.claim_instructions(
+            w.db, [one.id for one in asked], now=now, resend_before=now - RESEND_AFTER
+        )
+        for one in asked:
+            sent = _as_sent(one, now) if claimed.get(one.id) else None
+            if sent is not None:
+                w.announce(
+                    INSTRUCTION_SENT, [one.connection_id, sent.id, sent.deed.value, sent.asked_at, now]
+                )
+        return [claimed.get(one.id) for one in asked]
 
     def event(self, live: LiveConnection, event: ClientEvent) -> None:
         """Take one event in: indicators, notifications, and the log."""
@@ -698,6 +729,7 @@ class Connections:
     def _take_instructions(self, waiting: Iterable[queries.StoredInstruction], ids: Iterable[int]) -> None:
         """Make the queues of these connections what the database says is still to be sent."""
         by_connection: dict[int, list[queries.StoredInstruction]] = {i: [] for i in ids}
+        clear: dict[str, dict[str, str]] = {}  # a thousand are told the same, sealed once
         for stored in waiting:
             if stored.id not in self._confirmed:
                 by_connection.setdefault(stored.connection_id, []).append(stored)
@@ -709,14 +741,14 @@ class Connections:
             for stored in instructions:
                 if stored.id in live.queue:
                     continue
-                attributes = msgspec.json.decode(
-                    self._box.decrypt(stored.attributes_encrypted), type=dict[str, str]
-                )
+                sealed = stored.attributes_encrypted
+                if sealed not in clear:
+                    clear[sealed] = msgspec.json.decode(self._box.decrypt(sealed), type=dict[str, str])
                 instruction = Instruction(
                     stored.id,
                     connection_id,
                     stored.type,
-                    attributes,
+                    clear[sealed],
                     stored.created_at,
                     stored.not_before,
                     stored.revision,
@@ -765,6 +797,14 @@ class Connections:
         if live is not None:
             live.sent = answers.newer(live.sent, Sent(instruction_id, DeskDeed(deed), asked_at, sent_at))
             self.live.changed(live)
+
+    def _heard_confirmed(self, pairs: Any) -> None:
+        """Pages say that they act on a place; this changes nothing else, so nothing is read again."""
+        for connection_id, revision in pairs:
+            live = self.live.by_id.get(connection_id)
+            if live is not None and live.confirmed_revision < revision:
+                live.confirmed_revision = revision
+                self.live.changed(live)
 
     def _heard_hurry(self, connection_id: Any) -> None:
         """Its instructions are due earlier than this node thought: read them again."""
@@ -829,9 +869,13 @@ def _without_future(rows: Iterable[ConnectionRow], now: int) -> list[ConnectionR
     return [replace(r, last_ping=None) if (r.last_ping or 0) > now + 60_000 else r for r in rows]
 
 
-def _carry_later(live: LiveConnection, instruction: Instruction, claim: asyncio.Task[bool | None]) -> None:
-    if not claim.cancelled() and claim.exception() is None and claim.result():
-        live.claimed.append(instruction)
+def _claimed_late(live: LiveConnection) -> Instruction | None:
+    """What was claimed after its ping had gone, unless the client shall not do it any more."""
+    while live.claimed:
+        instruction = live.claimed.pop(0)
+        if not instruction.type.is_confirmed or instruction.id in live.queue:
+            return instruction
+    return None
 
 
 def _device_values(device: Device) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from invigilo.monitoring.service import (
     CONNECTION_CHANGED,
     CONNECTIONS_CHANGED,
     INSTRUCTION_HURRIED,
+    PLACES_CONFIRMED,
     Connections,
 )
 from invigilo.proctoring import rules
@@ -44,6 +45,7 @@ from invigilo.storage.queries import connections as connection_queries
 from invigilo.storage.queries import proctoring as settings_queries
 from invigilo.storage.queries import rooms as queries
 from invigilo.storage.queries.connections import ConnectionRow
+from invigilo.storage.together import Together
 from invigilo.storage.work import Work, WorkFactory
 
 log = structlog.get_logger()
@@ -127,6 +129,7 @@ class Rooms:
         """Calls to meeting services under way, by room."""
         self._lines: dict[object, asyncio.Semaphore] = {}
         self._moved: dict[tuple[int, int], None] = {}
+        self._confirmations = Together(work, self._confirm_all)
         self.pace = Pace()
         self.places = Places(
             directory=directory, connections=connections, clock=clock, provider_of=provider_of, pace=self.pace
@@ -297,11 +300,15 @@ class Rooms:
 
     async def confirm(self, live: LiveConnection, revision: int) -> None:
         """A candidate's page acts on a desired place."""
-        if live.confirmed_revision >= revision:
-            return
-        async with self._work() as w:
-            if await queries.confirm(w.db, live.id, revision):
-                w.announce(CONNECTION_CHANGED, live.id)
+        if live.confirmed_revision < revision:
+            await self._confirmations.ask((live.id, revision))
+
+    async def _confirm_all(self, w: Work, confirmed: Sequence[tuple[int, int]]) -> list[None]:
+        news = await queries.confirmable(w.db, confirmed)
+        if news:
+            await connection_queries.write_confirmed(w.db, news)
+            w.announce(PLACES_CONFIRMED, news)
+        return [None for _ in confirmed]
 
     async def place_elsewhere(self, connection_id: int, full: int | None) -> None:
         """The meeting of this room takes nobody more, though the room has places: its client gets another room.

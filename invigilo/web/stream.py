@@ -1,13 +1,14 @@
 """The live stream of each exam: computed once a tick, sent as the same bytes to every proctor's page.
 
 A tick is a quarter of a second. Connections that changed are judged anew on each tick, and those of which a proof gets too
-old in it; all of them once a second, because facts decay with time alone. What is sent are whole rows that differ from what
-was sent before; mere pings travel as pairs.
+old in it; of all others a quarter in each, so everybody once a second, because facts decay with time alone. What is sent
+are whole rows that differ from what was sent before; mere pings travel as pairs.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,9 +31,13 @@ from invigilo.rtc.hub import Hub
 
 log = structlog.get_logger()
 
+_Ping = tuple[int, int | None]
+"""A connection and its last ping."""
 TICK = 0.25  # seconds
-JUDGE_ALL_EVERY = 4  # ticks
+JUDGE_ALL_EVERY = 4  # ticks; a part of them in each
 HEARTBEAT_EVERY = 6  # ticks without news until an empty message says "still alive"
+JUDGED_AT_ONCE = 100
+"""Rows, a few milliseconds; between two pieces pings are answered."""
 
 
 @dataclass(slots=True)
@@ -90,7 +95,8 @@ class Stream:
         state = self._exams.get(exam.id)
         if state is None:
             state = self._exams[exam.id] = _ExamState()
-            self._judge(exam, state, everybody=True)
+            for _ in self._judge(exam, state, set(self._live.by_exam.get(exam.id, {}))):
+                pass
             state.rooms = self._room_list(exam, state)
             state.exam = self.exam_view(exam)
         return msgspec.json.encode(
@@ -155,23 +161,31 @@ class Stream:
 
     async def run(self) -> None:
         """Tick until cancelled."""
+        clock = asyncio.get_running_loop().time
+        due = clock()
         while True:
-            await asyncio.sleep(TICK)
+            due = max(due + TICK, clock() + TICK / 2)
+            await asyncio.sleep(due - clock())
             self._ticks += 1
             for exam_id in list(self._exams):
                 try:
-                    self._tick(exam_id)
+                    await self._tick(exam_id)
                 except Exception:
                     log.exception("stream_failed", exam_id=exam_id)
 
-    def _tick(self, exam_id: int) -> None:
+    async def _tick(self, exam_id: int) -> None:
         state = self._exams[exam_id]
         exam = self._directory.exams.get(exam_id)
-        sockets = list(self._hub.proctors_of(exam_id))
-        if exam is None or not sockets:
+        if exam is None or not any(self._hub.proctors_of(exam_id)):
             del self._exams[exam_id]
             return
-        rows, gone, pings = self._judge(exam, state, everybody=self._ticks % JUDGE_ALL_EVERY == 0)
+        rows: list[wall.Row] = []
+        pings: list[_Ping] = []
+        for some_rows, some_pings in self._judge(exam, state, self._due(exam, state)):
+            rows += some_rows
+            pings += some_pings
+            await asyncio.sleep(0)
+        gone = self._forget_gone(exam, state)
         rooms, gone_rooms = [], []
         if rows or gone or self._ticks % JUDGE_ALL_EVERY == 0:
             rooms, gone_rooms = self._changed_rooms(exam, state)
@@ -194,41 +208,55 @@ class Stream:
         }
         text = msgspec.json.encode(message).decode()
         state.exam = view
-        for socket in sockets:
+        # Also to a page that came in the middle of this: what was judged after its snapshot stands in here only.
+        for socket in self._hub.proctors_of(exam_id):
             socket.outbox.put_text(text)
 
+    def _due(self, exam: Exam, state: _ExamState) -> set[int]:
+        """Whoever is to be judged in this tick."""
+        due, state.dirty = state.dirty, set()
+        now, part = self._clock.now_ms(), self._ticks % JUDGE_ALL_EVERY
+        due.update(i for i, at in state.doubts.items() if at <= now)
+        due.update(i for i in self._live.by_exam.get(exam.id, {}) if i % JUDGE_ALL_EVERY == part)
+        return due
+
     def _judge(
-        self, exam: Exam, state: _ExamState, *, everybody: bool
-    ) -> tuple[list[wall.Row], list[int], list[tuple[int, int | None]]]:
+        self, exam: Exam, state: _ExamState, due: set[int]
+    ) -> Iterator[tuple[list[wall.Row], list[_Ping]]]:
+        """Piece by piece: rows that differ from what was sent before, and mere pings."""
         conditions = self._conditions(exam)
-        dirty, state.dirty = state.dirty, set()
-        present = self._live.by_exam.get(exam.id, {})
         now = conditions.now_ms
-        dirty.update(i for i, at in state.doubts.items() if at <= now)
-        ids = list(present) if everybody else [i for i in dirty if i in present]
-        rows: list[wall.Row] = []
-        pings: list[tuple[int, int | None]] = []
-        for connection_id in ids:
-            live = present[connection_id]
-            row = self._row(exam, live, conditions)
-            doubt = wall.doubt_at(live, now)
-            if doubt is None:
-                state.doubts.pop(connection_id, None)
-            else:
-                state.doubts[connection_id] = doubt
-            before = state.rows.get(connection_id)
-            state.rows[connection_id] = row
-            if before is None or wall.without_ticks(before) != wall.without_ticks(row):
-                rows.append(row)
-            elif state.pings.get(connection_id) != live.last_ping:
-                pings.append((connection_id, live.last_ping))
-            state.pings[connection_id] = live.last_ping
+        ids = sorted(due)
+        for at in range(0, len(ids), JUDGED_AT_ONCE):
+            rows: list[wall.Row] = []
+            pings: list[_Ping] = []
+            for connection_id in ids[at : at + JUDGED_AT_ONCE]:
+                live = self._live.by_exam.get(exam.id, {}).get(connection_id)
+                if live is None:
+                    continue
+                row = self._row(exam, live, conditions)
+                doubt = wall.doubt_at(live, now)
+                if doubt is None:
+                    state.doubts.pop(connection_id, None)
+                else:
+                    state.doubts[connection_id] = doubt
+                before = state.rows.get(connection_id)
+                state.rows[connection_id] = row
+                if before is None or wall.without_ticks(before) != wall.without_ticks(row):
+                    rows.append(row)
+                elif state.pings.get(connection_id) != live.last_ping:
+                    pings.append((connection_id, live.last_ping))
+                state.pings[connection_id] = live.last_ping
+            yield rows, pings
+
+    def _forget_gone(self, exam: Exam, state: _ExamState) -> list[int]:
+        present = self._live.by_exam.get(exam.id, {})
         gone = [connection_id for connection_id in state.rows if connection_id not in present]
         for connection_id in gone:
             del state.rows[connection_id]
             state.pings.pop(connection_id, None)
             state.doubts.pop(connection_id, None)
-        return rows, gone, pings
+        return gone
 
     def _room_list(self, exam: Exam, state: _ExamState) -> list[dict[str, Any]]:
         members: dict[int, list[wall.Row]] = {}

@@ -19,7 +19,7 @@ def has_trigrams() -> bool:
 
 
 @contextmanager
-def system_postgresql() -> Iterator[Callable[[], str]]:
+def system_postgresql(settings: str = "-c fsync=off") -> Iterator[Callable[[], str]]:
     """Gives URLs of empty databases on a server of our own, which is stopped afterwards."""
     programs = PROGRAMS[-1].parent
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
@@ -36,7 +36,7 @@ def system_postgresql() -> Iterator[Callable[[], str]]:
             *(str(programs / "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8"),
             *("--locale=C.UTF-8", "--no-sync"),
         )
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        options = f"-k {folder} -c listen_addresses='' {settings}"
         run(str(programs / "pg_ctl"), "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
         try:
 

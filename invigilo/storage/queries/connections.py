@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, case, func, insert, or_, select, text, update
@@ -79,7 +80,9 @@ class ConnectionRow:
     """Its call has more people than the service bears."""
 
 
+@cache
 def _with_place() -> Select[Any]:
+    """Made once: composing it costs more than sending it."""
     place, room, home = desired_places, rooms, rooms.alias("home")
     at_home = and_(room_members.c.connection_id == client_connections.c.id, room_members.c.until.is_(None))
     return (
@@ -400,24 +403,33 @@ async def open_instructions(
     return [_instruction(row) for row in await db.execute(query)]
 
 
-async def claim_instruction(
-    db: AsyncConnection, instruction_id: int, *, now: int, resend_before: int, last: bool
-) -> bool:
-    """Take an instruction for sending now, unless another node just did or it is done.
+async def claim_instructions(
+    db: AsyncConnection, ids: Sequence[int], *, now: int, resend_before: int
+) -> dict[int, bool]:
+    """Take these for sending now: whether each is, or is done or was just taken by another node.
 
-    `last`: it needs no confirmation, so sending it ends it.
+    One that somebody else has in hand at this moment is not in the answer: nobody waits for anybody here, so no two nodes
+    can wait for each other. Sending ends what needs no confirmation.
     """
     table = instructions
-    result = await db.execute(
-        update(table)
-        .where(
-            table.c.id == instruction_id,
-            table.c.done_at.is_(None),
-            or_(table.c.sent_at.is_(None), table.c.sent_at <= resend_before),
+    query = select(table.c.id, table.c.done_at, table.c.sent_at).where(table.c.id.in_(ids))
+    rows = (await db.execute(query.with_for_update(skip_locked=True, key_share=True))).all()
+    claimed = {
+        row.id: row.done_at is None and (row.sent_at is None or row.sent_at <= resend_before) for row in rows
+    }
+    mine = [one for one, is_mine in claimed.items() if is_mine]
+    stays = table.c.type.in_([one.value for one in InstructionType if one.is_confirmed])
+    if mine:
+        await db.execute(
+            update(table)
+            .where(table.c.id.in_(mine))
+            .values(
+                sent_at=now,
+                done_at=case((stays, table.c.done_at), else_=now),
+                outcome=case((stays, table.c.outcome), else_="sent"),
+            )
         )
-        .values(sent_at=now, **({"done_at": now, "outcome": "sent"} if last else {}))
-    )
-    return result.rowcount == 1
+    return claimed
 
 
 async def finish_instructions(db: AsyncConnection, ids: Sequence[int], *, now: int, outcome: str) -> None:
@@ -460,21 +472,29 @@ async def hurry_instructions(db: AsyncConnection, connection_id: int, *, now: in
 
 async def confirm_places(db: AsyncConnection, instruction_ids: Sequence[int]) -> None:
     """A confirmed step is a confirmed place, of the revision it led to; an older one changes nothing."""
-    confirmed = (
-        select(func.max(instructions.c.revision))
-        .where(
-            instructions.c.id.in_(instruction_ids),
-            instructions.c.connection_id == desired_places.c.connection_id,
-        )
-        .scalar_subquery()
+    table = instructions
+    query = (
+        select(table.c.connection_id, func.max(table.c.revision).label("revision"))
+        .where(table.c.id.in_(instruction_ids), table.c.revision.is_not(None))
+        .group_by(table.c.connection_id)
+        .order_by(table.c.connection_id)
     )
-    stepped = select(instructions.c.connection_id).where(
-        instructions.c.id.in_(instruction_ids), instructions.c.revision.is_not(None)
-    )
+    confirmed = [(row.connection_id, row.revision) for row in await db.execute(query)]
+    if confirmed:
+        await write_confirmed(db, confirmed)
+
+
+async def write_confirmed(db: AsyncConnection, confirmed: Sequence[tuple[int, int]]) -> None:
+    """(connection id, revision) pairs, by id: whoever writes places goes this way, so nobody waits in a ring."""
     await db.execute(
-        update(desired_places)
-        .where(desired_places.c.connection_id.in_(stepped), desired_places.c.confirmed_revision < confirmed)
-        .values(confirmed_revision=confirmed)
+        text(
+            "UPDATE desired_places SET confirmed_revision = :revision "
+            "WHERE connection_id = :connection_id AND confirmed_revision < :revision"
+        ),
+        [
+            {"connection_id": connection_id, "revision": revision}
+            for connection_id, revision in sorted(confirmed)
+        ],
     )
 
 

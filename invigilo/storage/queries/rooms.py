@@ -184,18 +184,22 @@ async def leave(db: AsyncConnection, connection_ids: Sequence[int], *, until: in
     return count
 
 
-async def confirm(db: AsyncConnection, connection_id: int, revision: int) -> bool:
-    """The client acts on this revision; a late confirmation of an older one changes nothing."""
-    result = await db.execute(
-        update(desired_places)
-        .where(
-            desired_places.c.connection_id == connection_id,
-            desired_places.c.revision >= revision,
-            desired_places.c.confirmed_revision < revision,
-        )
-        .values(confirmed_revision=revision)
+async def confirmable(db: AsyncConnection, confirmed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of these (connection id, revision) pairs those that are news: neither known, nor of a place nobody was told."""
+    place = desired_places
+    query = (
+        select(place.c.connection_id, place.c.revision, place.c.confirmed_revision)
+        .where(place.c.connection_id.in_({connection_id for connection_id, _ in confirmed}))
+        .order_by(place.c.connection_id)
+        .with_for_update(key_share=True)
     )
-    return result.rowcount == 1
+    stored = {row.connection_id: row for row in await db.execute(query)}
+    return [
+        (connection_id, revision)
+        for connection_id, revision in confirmed
+        if (row := stored.get(connection_id)) is not None
+        and row.confirmed_revision < revision <= row.revision
+    ]
 
 
 @dataclass(frozen=True, slots=True)
