@@ -575,5 +575,6 @@ async def write_batch(db: AsyncConnection, batch: Batch, *, now: int) -> None:
     if batch.notifications:
         await write_notifications(db, batch.notifications)
     if batch.confirmed:
-        await finish_instructions(db, batch.confirmed, now=now, outcome="confirmed")
+        # Places before instructions, as those who call people somewhere: else the two could wait for each other.
         await confirm_places(db, batch.confirmed)
+        await finish_instructions(db, batch.confirmed, now=now, outcome="confirmed")
