@@ -2,7 +2,8 @@
 
 Every few seconds what is due is deleted, and who is in a room is asked where the service can say so and sends no reports.
 Every minute an open room's meeting is looked at: one that is gone, or cannot begin because its host is busy, is replaced by
-another, and everybody is called there. At start, and once an hour, meetings that carry our mark and belong to nobody go.
+another, and everybody is called there. At start, and once an hour, the hosts are asked how many people their meetings hold,
+and meetings that carry our mark and belong to nobody go.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Tending:
         await provider.tidy(is_wanted)
         if now >= self._sweep_at.get(definition.id, 0):
             self._sweep_at[definition.id] = now + SWEEP_AGAIN
+            await provider.learn_capacities()
             await provider.sweep()
             self._sweep_at[definition.id] = now + SWEEP_EVERY
         for room in rooms:

@@ -127,7 +127,7 @@ async def test_clients_that_join_by_themselves_get_all_ten_attributes(tmp_path: 
         attributes = dict(instruction.attributes)
         assert attributes.keys() == {
             "service-type", "method", "zoomServerURL", "zoomRoom", "zoomToken", "zoomSDKToken", "zoomAPIKey", "zoomMeetingKey",
-            "zoomUserName", "zoomSubject",
+            "zoomUserName", "zoomSubject", "roomType",
         }  # fmt: skip
         assert all(isinstance(value, str) and value for value in attributes.values())
         assert (attributes["service-type"], attributes["method"]) == ("ZOOM", "JOIN")
