@@ -25,7 +25,7 @@ from invigilo.monitoring import rules as monitoring_rules
 from invigilo.proctoring import rules
 from invigilo.proctoring.model import NOTHING, Hold, Perception, Room, RoomKind, RoomState
 from invigilo.proctoring.service import ROOMS_CHANGED, Rooms
-from invigilo.providers.base import Feature, KeepsMeetings
+from invigilo.providers.base import Feature, KeepsMeetings, RoomHandle
 from invigilo.providers.registry import ProviderOf
 from invigilo.storage.queries import calls as queries
 from invigilo.storage.queries import connections as connection_queries
@@ -114,18 +114,18 @@ class Calls:
         return Opened(room, is_new)
 
     def _hosts_must_bear_it(self, exam: Exam) -> None:
-        """A call takes a host of its own. Said before anybody is called, and again if somebody else was quicker."""
+        """A call takes a host of its own, so whether there is one is said before anybody is called."""
         provider = self._provider_of(exam)
         if isinstance(provider, KeepsMeetings) and provider.slots().free == 0:
             raise Refused("no_free_host", provider.why_full())
 
     async def _give_up_without_host(self, exam: Exam, room: Room, by: Account) -> None:
         """The last host went elsewhere meanwhile: a call that would open some time later, by itself, helps nobody."""
-        try:
-            self._hosts_must_bear_it(exam)
-        except Refused:
-            await self.close(exam, room.id, by=by)
-            raise
+        provider = self._provider_of(exam)
+        if not isinstance(provider, KeepsMeetings) or provider.has_host(RoomHandle(room.name, room.subject)):
+            return
+        await self.close(exam, room.id, by=by)
+        raise Refused("no_free_host", provider.why_full())
 
     async def close(self, exam: Exam, room_id: int, *, by: Account) -> None:
         """Close a call; quiet when it is closed. Raises NotFound when it is none of this exam's."""

@@ -278,6 +278,10 @@ class KeepsMeetings(Protocol):
         """How many meetings its hosts may hold at once, and how many more of them now."""
         ...
 
+    def has_host(self, room: RoomHandle) -> bool:
+        """Whether a host is booked for this room, open yet or not."""
+        ...
+
     def why_full(self) -> str:
         """Why no host takes another meeting, and what to do, as a sentence for proctors."""
         ...

@@ -178,14 +178,17 @@ class ZoomProvider:
         )
         return Slots(sum(left.values()), len(left) * self._settings.per_host)
 
+    def has_host(self, room: RoomHandle) -> bool:
+        return pool.current(self._book, room.name) is not None
+
     def why_full(self) -> str:
         views = self.host_views()
         now = self._clock.now_ms()
         out = sum((one.blocked_until or 0) > now or one.creations >= one.creations_most for one in views)
         unusable = f" {out} of them cannot be used now." if out else ""
         return (
-            f"No Zoom host is free: all {len(views)} are in use, each for {self._settings.per_host} at once, rooms and calls "
-            f"together.{unusable} End a call, or have an administrator add hosts to the service."
+            f"No Zoom host is free: all {len(views)} are in use, each for {self._settings.per_host} at once, rooms and "
+            f"calls together.{unusable} End a call, or have an administrator add hosts to the service."
         )
 
     async def _make(self, http: aiohttp.ClientSession, booking: Booking, spec: RoomSpec) -> None:

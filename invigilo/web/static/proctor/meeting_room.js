@@ -150,8 +150,13 @@ class Entrance {
 const entrance = new Entrance();
 const devices = new MeetingDevices(entrance);
 const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
-const calls = new Calls(feed, { voice, heardBy });
+const calls = new Calls(feed, { voice, heardBy, whyNot });
 const people = new PeopleList({ may: () => entrance.note === "", pin, mute, remove, flag: (row) => flags.flag(row), calls });
+
+/** In focus mode candidates see hosts alone, so a guest would show themselves to nobody. */
+function whyNot(wish) {
+  return wish === "video" && page.meetingFrame && entrance.note ? t("call.guest_unseen") : "";
+}
 
 /** Heard by whom this page finds in the meeting, as far as the server lets them hear. */
 function heardBy() {
