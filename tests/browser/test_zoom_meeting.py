@@ -262,7 +262,11 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
                 await hears(one, sound=True)
                 await expect(one.locator("[data-meeting]")).to_have_attribute("data-receives", "something")
                 await expect(frame(one).locator(".zoom-tile img[src^='data:']")).to_have_count(1)
-            assert await in_frame(other, MUTED_AGAIN), "candidates do not hear each other"
+            async with asyncio.timeout(PATIENCE):
+                assert await in_frame(other, MUTED_AGAIN), "candidates do not hear each other"
+            await press(hall, "chat")
+            for one in (page, other):
+                await expect(one.locator("[data-say]")).to_be_visible()  # by our own page, not by Zoom's chat
 
             await press(hall, "close")
             await hall.get_by_role("dialog").get_by_role("button", name="Close the town hall").click()

@@ -544,9 +544,12 @@ async def told(site: ZoomSite, wire: SebWire) -> list[str]:
 
 @pytest.mark.spec("live-proctoring", 55)
 async def test_nothing_is_left_when_the_exam_is_over(site: ZoomSite) -> None:
-    live = (await arrived(site)).live
-    enter(site, live)
+    wire = await arrived(site)
+    enter(site, wire.live)
+    await called(site, wire)
+    enter(site, wire.live)
     app = site.server.app
+    assert len(meetings(site)) == 2
     async with app.work() as w:
         await w.db.execute(update(exams).values(ends_at=to_ms(app.clock.now() - timedelta(hours=2))))
         await directory_changed(w)

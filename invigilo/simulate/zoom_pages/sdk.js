@@ -57,9 +57,9 @@
                 for (const one of said.users) if (!isIn(before, one)) this.heard("onUserJoin", one);
                 for (const one of before) if (!isIn(said.users, one)) this.heard("onUserLeave", one);
                 const mine = said.users.find((one) => one.userId === this.me?.userId);
+                if (mine) this.me = mine;
                 if (mine && !this.#camera) this.#begin();
                 this.heard("onUserUpdate", {});
-                if (mine) this.me = mine;
             }
             if (said.t === "picture") this.heard("picture", said);
             if (said.t === "ended") this.#end({ t: "ended", reasonCode: 6 });
