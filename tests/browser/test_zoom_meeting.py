@@ -268,6 +268,9 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
             for one in (page, other):
                 await expect(one.locator("[data-say]")).to_be_visible()  # by our own page, not by Zoom's chat
 
+            shown = site.server.app.stream.judged(site.server.app.directory.exams[lea.live.exam_id], lea.live)
+            assert (shown["joined"], shown["cause"]) == ("ok", "exam_not_started"), "nothing of the way"
+
             await press(hall, "close")
             await hall.get_by_role("dialog").get_by_role("button", name="Close the town hall").click()
             for one in (page, other):

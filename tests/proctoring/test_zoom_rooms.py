@@ -560,8 +560,9 @@ async def test_nothing_is_left_when_the_exam_is_over(site: ZoomSite) -> None:
 
 
 async def test_a_deleted_exams_meetings_go_with_the_next_look(site: ZoomSite) -> None:
-    """Its rooms went with it; the bookings remember."""
-    await arrived(site)
+    """Its rooms went with it, a call's too; the bookings remember."""
+    await called(site, await arrived(site))
+    assert len(meetings(site)) == 2
     app = site.server.app
     async with app.work() as w:
         await w.db.execute(exams.delete())

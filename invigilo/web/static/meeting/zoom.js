@@ -112,7 +112,7 @@ export class ZoomMeeting {
   /** What a candidate may receive has changed: a join takes Zoom ten seconds, so the meeting is kept. */
   receive({ audio, video }) {
     this.#wishes = { ...this.#wishes, audio, video };
-    if (this.state === "joined") this.#tell({ t: "receive", audio: Boolean(audio), video: Boolean(video) });
+    if (!this.isOver) this.#tell({ t: "receive", audio: Boolean(audio), video: Boolean(video) });
   }
 
   /**
