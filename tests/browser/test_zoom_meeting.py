@@ -220,6 +220,7 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
             talk = await opening.value
             await says(page, "break_out.quiet")
             await expect(member(talk, lea, "present")).to_be_visible()
+            await expect(talk.locator("[data-meeting-state]")).to_have_attribute("data-tone", "ok")
             assert await in_frame(talk, "zoomStandIn.isolated") is True
             (aside,) = set(meetings) - home
             await hears(page, sound=False)

@@ -128,6 +128,7 @@ class Entrance {
     say(place, t(`meeting.state.${state}`));
     place.title = detail;
     this.showNote(state);
+    calls.show();
     find("do=again").hidden = state === "joining" || state === "joined";
     for (const button of document.querySelectorAll('[data-do="tiles"], [data-do="mute_all"]')) button.disabled = state !== "joined" || (button.dataset.do === "mute_all" && this.note !== "");
   }
@@ -153,8 +154,10 @@ const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
 const calls = new Calls(feed, { voice, heardBy, whyNot });
 const people = new PeopleList({ may: () => entrance.note === "", pin, mute, remove, flag: (row) => flags.flag(row), calls });
 
-/** In focus mode candidates see hosts alone, so a guest would show themselves to nobody. */
+/** Nobody is live who is not in the meeting; and in focus mode candidates see its host alone, so a guest would be shown to nobody. */
 function whyNot(wish) {
+  if (!["audio", "video"].includes(wish) || voice.wish[wish]) return "";
+  if (entrance.state !== "joined") return t("call.not_in_meeting");
   return wish === "video" && page.meetingFrame && entrance.note ? t("call.guest_unseen") : "";
 }
 
