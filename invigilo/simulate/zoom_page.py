@@ -82,7 +82,9 @@ class Visit:
         self._meeting, self._member = found
         member.has_video = member.has_sound = False  # until the page starts them
         press = self._core.seed.wants_press or member.is_host
-        self._outbox.put_nowait({"t": "joined", "state": member.state, "me": person(member), "press": press})
+        focus = bool(self._meeting.settings.get("focus_mode")) and not member.is_host
+        how = {"press": press, "focus": focus}
+        self._outbox.put_nowait({"t": "joined", "state": member.state, "me": person(member)} | how)
         self._outbox.put_nowait({"t": "users", "users": [person(one) for one in self._meeting.inside()]})
 
     def _act(self, meeting: Meeting, me: Member, message: dict[str, Any]) -> None:

@@ -263,6 +263,7 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
                 await hears(one, sound=True)
                 await expect(one.locator("[data-meeting]")).to_have_attribute("data-receives", "something")
                 await expect(frame(one).locator(".zoom-tile img[src^='data:']")).to_have_count(1)
+                await expect(frame(one).locator(".zoom-tile")).to_have_count(2)  # oneself and the host
             async with asyncio.timeout(PATIENCE):
                 assert await in_frame(other, MUTED_AGAIN), "candidates do not hear each other"
             await press(hall, "chat")

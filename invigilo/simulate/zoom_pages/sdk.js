@@ -14,6 +14,7 @@
     class Stay {
         users = [];
         me = null;
+        focus = false;
         #socket = null;
         #camera = null;
         #timer = 0;
@@ -37,6 +38,7 @@
                     if (said.t === "joined") {
                         this.me = said.me;
                         this.#press = said.press;
+                        this.focus = said.focus;
                         done(said);
                         if (said.state === "in_meeting") this.#begin();
                     }
@@ -115,7 +117,7 @@
         }
     }
 
-    /** Tiles, one per person; a picture when there is one, else a colour and a name. */
+    /** Tiles, one per person, in focus mode of oneself and hosts; a picture when there is one, else a colour and a name. */
     class Gallery {
         constructor(root) {
             this.root = root;
@@ -139,7 +141,8 @@
             return button;
         }
 
-        show(users) {
+        show(all) {
+            const users = all.filter((one) => !stay?.focus || one.isHost || one.userId === stay.me?.userId);
             const me = users.find((one) => one.userId === stay?.me?.userId);
             this.sound.hidden = !me || me.audio !== "";
             this.camera.hidden = !me || me.bVideoOn;
