@@ -448,7 +448,7 @@ def _meeting(*states: PageState) -> Callable[[Case], bool]:
 def _meeting_joining(c: Case) -> bool:
     e = c.e
     since = _latest(e.socket_connected_at, e.placed_at)
-    is_under_way = e.meeting in _ON_THE_WAY
+    is_under_way = e.meeting in _ON_THE_WAY and (e.meeting != PageState.JOINED or c.no_picture)
     return c.enters_meeting and is_under_way and c.within(since, MEETING_JOIN_MS)
 
 

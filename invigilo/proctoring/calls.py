@@ -25,7 +25,7 @@ from invigilo.monitoring import rules as monitoring_rules
 from invigilo.proctoring import rules
 from invigilo.proctoring.model import NOTHING, Hold, Perception, Room, RoomKind, RoomState
 from invigilo.proctoring.service import ROOMS_CHANGED, Rooms
-from invigilo.providers.base import Feature
+from invigilo.providers.base import Feature, KeepsMeetings, RoomHandle
 from invigilo.providers.registry import ProviderOf
 from invigilo.storage.queries import calls as queries
 from invigilo.storage.queries import connections as connection_queries
@@ -84,7 +84,7 @@ class Calls:
         """Open a call, or find the one that is there: the second proctor enters the same.
 
         Raises NotFound, and Refused (`proctoring_off`, `feature_off`, `service_cannot`, `exam_not_running`, `no_place`,
-        `in_call`, `too_many`).
+        `in_call`, `too_many`, `no_free_host`).
         """
         wanted = sorted(set(connection_ids))
         async with self._work() as w:
@@ -98,6 +98,8 @@ class Calls:
             else:
                 found = await self._common_call(w, exam, wanted)
             is_new = found is None
+            if is_new:
+                self._hosts_must_bear_it(exam)
             room_id = found if found is not None else await self._rooms.add_call(w, exam, kind, wanted, by)
             room = await self._room(w, exam.id, room_id)
             await self._record(
@@ -107,7 +109,23 @@ class Calls:
             await self._rooms.finish_steps(within=OPENS_WITHIN, room_id=room_id)
             async with self._reading() as w:
                 room = await self._room(w, exam.id, room_id)
+            if is_new and room.state is RoomState.FAILED:
+                await self._give_up_without_host(exam, room, by)
         return Opened(room, is_new)
+
+    def _hosts_must_bear_it(self, exam: Exam) -> None:
+        """A call takes a host of its own, so whether there is one is said before anybody is called."""
+        provider = self._provider_of(exam)
+        if isinstance(provider, KeepsMeetings) and provider.slots().free == 0:
+            raise Refused("no_free_host", provider.why_full())
+
+    async def _give_up_without_host(self, exam: Exam, room: Room, by: Account) -> None:
+        """The last host went elsewhere meanwhile: a call that would open some time later, by itself, helps nobody."""
+        provider = self._provider_of(exam)
+        if not isinstance(provider, KeepsMeetings) or provider.has_host(RoomHandle(room.name, room.subject)):
+            return
+        await self.close(exam, room.id, by=by)
+        raise Refused("no_free_host", provider.why_full())
 
     async def close(self, exam: Exam, room_id: int, *, by: Account) -> None:
         """Close a call; quiet when it is closed. Raises NotFound when it is none of this exam's."""

@@ -183,25 +183,25 @@ class Meetings:
         """Whether somebody has to hold the exam's meetings, which takes a question to the service."""
         return Feature.KEEPS_MEETINGS in self._provider_of(exam).features
 
-    async def host_entry(self, exam: Exam, number: int, account: Account, peer: str) -> Entry:
+    async def host_entry(self, exam: Exam, room_id: int, account: Account, peer: str) -> Entry:
         """As `entry_of_proctor`, with the host's key; for whoever comes second, or when there is no key, as a guest.
 
         Two pages with one key would be one and the same host twice (zoom.md §4.3).
         """
         self._note_ticket(exam, f"proctor {peer}")
-        room = self._rooms.collecting_room(exam.id, number)
+        room = self._rooms.room(exam.id, room_id)
         provider = self._provider_of(exam)
-        if room is None or not isinstance(provider, KeepsMeetings):
-            return self.entry_of_proctor(exam, number, account)
+        if room is None or room.state is not RoomState.OPEN or not isinstance(provider, KeepsMeetings):
+            return self.entry_of_proctor(exam, room_id, account)
         holder = self._holding.get(room.name)
         if holder is not None and holder[0] != account.id:
-            return replace(self.entry_of_proctor(exam, number, account, is_host=False), note="other_host")
+            return replace(self.entry_of_proctor(exam, room_id, account, is_host=False), note="other_host")
         try:
             key = await provider.host_key(RoomHandle(room.name, room.subject))
         except ProviderError as error:
             log.warning("no_host_key", exam_id=exam.id, room_id=room.id, reason=error.message)
-            return replace(self.entry_of_proctor(exam, number, account, is_host=False), note="no_host_key")
-        entry = replace(self.entry_of_proctor(exam, number, account), host_key=key)
+            return replace(self.entry_of_proctor(exam, room_id, account, is_host=False), note="no_host_key")
+        entry = replace(self.entry_of_proctor(exam, room_id, account), host_key=key)
         self._holding[room.name] = (account.id, peer)
         return entry
 
@@ -266,7 +266,8 @@ class Meetings:
                     "roomType": stored[ROOM_TYPE],
                 }
             case ZoomTicket():
-                attributes = common | self._zoom_attributes(ticket, self._shown_name(live))
+                names = self._zoom_attributes(ticket, self._shown_name(live))
+                attributes = common | names | {"roomType": stored[ROOM_TYPE]}
             case _:
                 return None
         return replace(instruction, attributes=attributes)

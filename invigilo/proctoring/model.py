@@ -92,7 +92,7 @@ class Place:
     room_id: int | None = None
     perceives: Perception = NOTHING
     is_beyond: bool = False
-    """The call has more people than the service bears: this one is neither heard nor hears."""
+    """The call has more people than the service bears: this one is neither heard nor hears, in it or left at home."""
 
 
 @dataclass(frozen=True, slots=True)

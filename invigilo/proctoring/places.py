@@ -53,6 +53,8 @@ class _Scene:
     perceived: Mapping[int, Perception]
     town_hall: int | None
     """Where everybody belongs who is not called aside; None while there is none, or it is not open yet."""
+    is_walled: bool = False
+    """The service lets nobody in beyond the size of a town hall: who does not hear it stays at home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Places:
         `opened` is a room that has just become open: whoever waited for that is called in now.
         """
         exam = self._directory.exams.get(exam_id)
-        scene = await self._scene(w, exam_id)
+        scene = await self._scene(w, exam_id, exam)
         standings = await queries.standings(w.db, exam_id, only)
         hearing = await self._hearing(w, exam, scene, standings)
         moves = [_move(one, _place(one, scene, hearing)) for one in standings]
@@ -122,7 +124,7 @@ class Places:
 
     async def call_again(self, w: Work, exam: Exam, connection_id: int) -> None:
         """A step was never confirmed, and its time is over: the way from nothing to the present place, once more."""
-        scene = await self._scene(w, exam.id)
+        scene = await self._scene(w, exam.id, exam)
         for one in await queries.standings(w.db, exam.id, [connection_id]):
             if one.confirmed_revision < one.revision:  # else confirmed at another node
                 if one.confirmed_revision >= one.room_revision:
@@ -134,7 +136,7 @@ class Places:
                 await self._guide(w, exam, scene, [_again(one, before)], opened=None)
             w.announce(CONNECTIONS_CHANGED, [connection_id])
 
-    async def _scene(self, w: Work, exam_id: int) -> _Scene:
+    async def _scene(self, w: Work, exam_id: int, exam: Exam | None) -> _Scene:
         rooms = {
             room.id: room for room in await room_queries.of_exam(w.db, exam_id) if room.state.takes_members
         }
@@ -147,7 +149,8 @@ class Places:
             if room.kind is RoomKind.TOWN_HALL and room.state is RoomState.OPEN
         )
         perceived = {room_id: rules.perceived(held) for room_id, held in holds.items()}
-        return _Scene(rooms, perceived, next(hall, None))
+        is_walled = exam is not None and Feature.KEEPS_MEETINGS in self._provider_of(exam).features
+        return _Scene(rooms, perceived, next(hall, None), is_walled)
 
     async def _hearing(
         self, w: Work, exam: Exam | None, scene: _Scene, standings: Sequence[Standing]
@@ -245,6 +248,8 @@ def _place(one: Standing, scene: _Scene, hearing: set[int] | None) -> Place:
     if room_id is None:
         return Place()
     is_beyond = room_id == scene.town_hall and hearing is not None and one.connection_id not in hearing
+    if is_beyond and scene.is_walled:
+        return Place(one.home, scene.perceived.get(one.home or 0, NOTHING), is_beyond=True)
     perceives = NOTHING if is_beyond else scene.perceived.get(room_id, NOTHING)
     return Place(room_id, perceives, is_beyond=is_beyond)
 

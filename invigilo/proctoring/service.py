@@ -38,7 +38,7 @@ from invigilo.proctoring import rules
 from invigilo.proctoring.model import Hold, Room, RoomKind, RoomState
 from invigilo.proctoring.pace import Pace
 from invigilo.proctoring.places import Places
-from invigilo.providers.base import CALLS, Feature, RoomHandle, RoomSpec
+from invigilo.providers.base import CALLS, Feature, KeepsMeetings, RoomHandle, RoomSpec, Slots
 from invigilo.providers.registry import ProviderOf
 from invigilo.storage.queries import calls as call_queries
 from invigilo.storage.queries import connections as connection_queries
@@ -582,15 +582,21 @@ class Rooms:
         size = self._provider_of(exam).hall_size
         return {"size": size, "hearers": there if size is None else min(there, size)}
 
+    def slots(self, exam: Exam) -> Slots | None:
+        """How many rooms and calls the hosts of its meeting service hold, and how many more; None where there are none."""
+        provider = self._provider_of(exam)
+        return provider.slots() if isinstance(provider, KeepsMeetings) else None
+
     def has_free_hearing(self, exam_id: int) -> bool:
         """Whether some are beyond the size of an open town hall that has become free."""
         exam = self._directory.exams.get(exam_id)
         size = None if exam is None else self._provider_of(exam).hall_size
         if size is None:
             return False
-        there = [one for one in self._live.of_exam(exam_id) if one.room_kind == RoomKind.TOWN_HALL.value]
-        beyond = sum(one.is_beyond for one in there)
-        return beyond > 0 and len(there) - beyond < size
+        everybody = list(self._live.of_exam(exam_id))
+        hall = [one for one in everybody if one.room_kind == RoomKind.TOWN_HALL.value]
+        hearers = sum(not one.is_beyond for one in hall)
+        return any(one.is_beyond for one in everybody) and hearers < size
 
     def ability(self, exam: Exam) -> Ability:
         """What the exam's meeting service has of what a proctor may do beyond watching."""
@@ -618,14 +624,10 @@ class Rooms:
             if await queries.state_of(w.db, room_id) is not RoomState.OPEN:
                 return
             await queries.set_state(w.db, room_id, RoomState.OPENING, attempts=0, retry_at=None, reason=None)
-            for connection_id in await queries.members(w.db, room_id):
+            for connection_id in await call_queries.seen_in(w.db, room_id):
                 w.announce(CONNECTION_CHANGED, connection_id)
+            await self.places.settle(w, exam_id)  # out of a call while it is not open
             w.announce(ROOMS_CHANGED, exam_id)
-
-    def collecting_room(self, exam_id: int, number: int) -> Room | None:
-        """The same by its number."""
-        rooms = self._by_exam.get(exam_id, ())
-        return next((r for r in rooms if r.kind is RoomKind.COLLECTING and r.number == number), None)
 
     def called(self, name: str) -> Room | None:
         """The room of this name at the meeting service, in whatever exam."""

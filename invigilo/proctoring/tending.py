@@ -2,7 +2,8 @@
 
 Every few seconds what is due is deleted, and who is in a room is asked where the service can say so and sends no reports.
 Every minute an open room's meeting is looked at: one that is gone, or cannot begin because its host is busy, is replaced by
-another, and everybody is called there. At start, and once an hour, meetings that carry our mark and belong to nobody go.
+another, and everybody is called there. At start, when settings change, and once an hour, the hosts are asked how many people
+their meetings hold, and meetings that carry our mark and belong to nobody go.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Tending:
     _looked_at: dict[str, int] = field(default_factory=dict[str, int])
     _polled_at: dict[str, int] = field(default_factory=dict[str, int])
     _sweep_at: dict[int, int] = field(default_factory=dict[int, int])
+    _met: dict[int, KeepsMeetings] = field(default_factory=dict[int, KeepsMeetings])
 
     async def run(self) -> None:
         """One round. A service in trouble keeps nobody else waiting for longer than its own calls take."""
@@ -76,6 +78,11 @@ class Tending:
         self, definition: SealedDefinition, provider: KeepsMeetings, rooms: list[Room], wanted: set[str]
     ) -> None:
         now = self.clock.now_ms()
+        if self._met.get(definition.id) is not provider:
+            self._met[definition.id] = provider
+            self._sweep_at.pop(
+                definition.id, None
+            )  # changed settings: what was learned with the old ones is gone
         fresh = {room.name for room in rooms}
 
         def is_wanted(name: str) -> bool:
@@ -84,6 +91,7 @@ class Tending:
         await provider.tidy(is_wanted)
         if now >= self._sweep_at.get(definition.id, 0):
             self._sweep_at[definition.id] = now + SWEEP_AGAIN
+            await provider.learn_capacities()
             await provider.sweep()
             self._sweep_at[definition.id] = now + SWEEP_EVERY
         for room in rooms:

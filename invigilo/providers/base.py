@@ -33,7 +33,8 @@ class Feature(StrEnum):
     CHAT = "chat"
     """Candidates may write to the proctors."""
     KEEPS_MEETINGS = "keeps_meetings"
-    """A room is something that stays at the service until it is deleted there (`KeepsMeetings`)."""
+    """A room is something that stays at the service until it is deleted there, and holds so many people and no more
+    (`KeepsMeetings`)."""
 
 
 CALLS = (
@@ -231,6 +232,14 @@ class HostView:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """What a pool of hosts bears: every room and every call takes one slot."""
+
+    free: int
+    all: int
+
+
 @runtime_checkable
 class KeepsMeetings(Protocol):
     """What a provider with `Feature.KEEPS_MEETINGS` does besides."""
@@ -263,4 +272,20 @@ class KeepsMeetings(Protocol):
 
     def leftovers(self) -> int:
         """Meetings that should be gone and are not."""
+        ...
+
+    def slots(self) -> Slots:
+        """How many meetings its hosts may hold at once, and how many more of them now."""
+        ...
+
+    def has_host(self, room: RoomHandle) -> bool:
+        """Whether a host is booked for this room, open yet or not."""
+        ...
+
+    def why_full(self) -> str:
+        """Why no host takes another meeting, and what to do, as a sentence for proctors."""
+        ...
+
+    async def learn_capacities(self) -> None:
+        """Ask how many people a meeting of each host holds, which limits town halls. Raises ProviderError."""
         ...

@@ -173,8 +173,9 @@ ZOOM = ServiceDescription(
         ServiceField("oauth_base", FieldKind.URL, is_identity=True, default=OAUTH_BASE, is_rare=True),
         ServiceField("api_base", FieldKind.URL, is_identity=True, default=API_BASE, is_rare=True),
     ),
-    frozenset({Feature.NATIVE_JOIN, Feature.REPORTS_PRESENCE, Feature.KEEPS_MEETINGS}),
+    frozenset({Feature.NATIVE_JOIN, Feature.REPORTS_PRESENCE, Feature.KEEPS_MEETINGS, *CALLS}),
     (
+        "zoom_hosts",
         "zoom_isolation",
         "zoom_no_calls",
         "zoom_chat",
@@ -183,15 +184,14 @@ ZOOM = ServiceDescription(
         "zoom_one_account",
         "media_not_provable",
     ),
-    {
-        Feature.TOWN_HALL: "Town halls are not offered at Zoom yet; in each room's own window you can speak to all in it.",
-        Feature.ONE_TO_ONE: "One-to-one calls are not offered at Zoom yet: each would need a host of its own.",
-        Feature.BROADCAST_AUDIO: "At Zoom you speak with the microphone button of the meeting itself.",
-        Feature.BROADCAST_VIDEO: "At Zoom you show yourself with the camera button of the meeting itself.",
-        Feature.CHAT: "At Zoom nobody can keep candidates from writing to each other, so no chat is opened.",
-    },
 )
 """Zoom, with licensed users of one account as hosts (zoom.md §3.1, §11)."""
+
+UNFOCUSED = (
+    "Without focus mode Zoom would show candidates each other, so you can speak to them, but not show yourself. An "
+    "administrator can switch focus mode on, here and in the Zoom account."
+)
+"""Why nobody is shown to candidates there: focus mode alone makes hosts the only ones they see."""
 
 DESCRIPTIONS: Mapping[str, ServiceDescription] = {one.service: one for one in (BUILTIN, JITSI, JAAS, ZOOM)}
 

@@ -23,6 +23,7 @@ from invigilo.providers import zoom_pool as pool
 from invigilo.providers.base import (
     Challenge,
     Condition,
+    Feature,
     Guest,
     Headers,
     HostView,
@@ -31,9 +32,10 @@ from invigilo.providers.base import (
     ProviderEvent,
     RoomHandle,
     RoomSpec,
+    Slots,
     ZoomTicket,
 )
-from invigilo.providers.description import ZOOM
+from invigilo.providers.description import UNFOCUSED, ZOOM
 from invigilo.providers.jitsi_tokens import ROOM_NAME, opaque_identity
 from invigilo.providers.zoom_client import (
     CREATE,
@@ -57,6 +59,7 @@ from invigilo.providers.zoom_meeting import (
     MARK,
     PROBE,
     PasscodeRules,
+    capacity_of,
     is_about_passcode,
     meeting_body,
     new_passcode,
@@ -80,6 +83,8 @@ FIRST_RETRY, LONGEST_RETRY = 5_000, 3_600_000  # ms between two tries to delete 
 PROBE_IS_OVER = 3_600_000  # ms; no test runs that long
 PAGE_SIZE = "300"
 MOST_PAGES = 40
+PROCTOR_SEATS = 3
+"""Of a meeting's places, those a town hall keeps for proctors."""
 DURATION_MOST = 24 * 60  # minutes; Zoom ends nothing by it
 _NOT_RUNNING = {3000, 3007, 3161}
 _HOST_GONE = {1001, 1010, 3161}
@@ -87,10 +92,6 @@ _HOST_GONE = {1001, 1010, 3161}
 
 class ZoomProvider:
     """One service definition's rooms."""
-
-    features = ZOOM.features
-    cannot = ZOOM.calls_missing
-    hall_size = ZOOM.hall_size
 
     def __init__(
         self,
@@ -108,6 +109,17 @@ class ZoomProvider:
         self._trust = trust
         self.client = ZoomClient(settings, clock=clock, trust=trust, waits=self._waits)
         self._cannot_list_participants = False
+        self._capacities: dict[str, int] = {}
+        self.features = ZOOM.features
+        self.cannot = ZOOM.calls_missing
+        self.hall_size: int | None = ZOOM.hall_size
+        if not settings.focus_mode:
+            self._show_nobody()
+
+    def _show_nobody(self) -> None:
+        """A meeting without focus mode shows candidates each other, so none is shown to them."""
+        self.features = ZOOM.features - {Feature.BROADCAST_VIDEO}
+        self.cannot = {**ZOOM.calls_missing, Feature.BROADCAST_VIDEO: UNFOCUSED}
 
     async def check(self) -> None:
         """Prove it all; the first step that fails is raised."""
@@ -150,19 +162,33 @@ class ZoomProvider:
                 log.warning("zoom_host_skipped", reason=why.reason, host_number=self._number_of(booking.host))
             else:
                 return
-        raise ProviderUnavailable(self._why_no_host())
+        raise ProviderUnavailable(self.why_full())
 
     def _number_of(self, host: str) -> int:
         """A host's place in the settings: addresses of people do not belong into logs."""
         return self._settings.hosts.index(host) + 1 if host in self._settings.hosts else 0
 
-    def _why_no_host(self) -> str:
+    def slots(self) -> Slots:
+        left = pool.slots_left(
+            self._settings.hosts,
+            self._book.hosts(),
+            self._book.bookings(),
+            per_host=self._settings.per_host,
+            now=self._clock.now_ms(),
+        )
+        return Slots(sum(left.values()), len(left) * self._settings.per_host)
+
+    def has_host(self, room: RoomHandle) -> bool:
+        return pool.current(self._book, room.name) is not None
+
+    def why_full(self) -> str:
         views = self.host_views()
         now = self._clock.now_ms()
-        out = [one for one in views if (one.blocked_until or 0) > now or one.creations >= one.creations_most]
+        out = sum((one.blocked_until or 0) > now or one.creations >= one.creations_most for one in views)
+        unusable = f" {out} of them cannot be used now." if out else ""
         return (
-            f"No Zoom host is free for another room: {len(views)} in the pool, {len(out)} of them cannot be used now, the "
-            f"others hold as many meetings as they may ({self._settings.per_host} each). Add hosts to the service."
+            f"No Zoom host is free: all {len(views)} are in use, each for {self._settings.per_host} at once, rooms and "
+            f"calls together.{unusable} End a call, or have an administrator add hosts to the service."
         )
 
     async def _make(self, http: aiohttp.ClientSession, booking: Booking, spec: RoomSpec) -> None:
@@ -283,11 +309,12 @@ class ZoomProvider:
                 await self._delete(http, booking)
             await self._book.remove(booking)
             raise ProviderRefused("Zoom made a meeting without a number or a passcode; it was deleted again.")
-        settings = found.get("settings")
-        is_open = (
-            not isinstance(settings, dict)
-            or cast("dict[str, Any]", settings).get("join_before_host") is not False
-        )
+        block = found.get("settings")
+        settings = cast("dict[str, Any]", block) if isinstance(block, dict) else {}
+        is_open = settings.get("join_before_host") is not False
+        if self._settings.focus_mode and settings.get("focus_mode") is False:
+            self._show_nobody()
+            log.warning("zoom_without_focus_mode", host_number=self._number_of(booking.host))
         await self._book.change(
             booking,
             state=BookingState.OPEN,
@@ -580,6 +607,24 @@ class ZoomProvider:
             return 0 < made_at < self._clock.now_ms() - PROBE_IS_OVER
         ours, _, room = agenda.rpartition(":")
         return ours == f"{MARK}:{self._book.instance}" and room not in making
+
+    async def learn_capacities(self) -> None:
+        async with self.client.session() as http:
+            for host in self._settings.hosts:
+                try:
+                    reply = await self.client.call(http, USER_SETTINGS, host=host)
+                except (MissingScope, ZoomError) as error:
+                    log.info(
+                        "zoom_capacity_unknown",
+                        host_number=self._number_of(host),
+                        reason=type(error).__name__,
+                    )
+                    continue
+                if capacity := capacity_of(reply.body):
+                    self._capacities[host] = capacity
+        # By the smallest: which host holds the next town hall is not decided yet.
+        if self._capacities:
+            self.hall_size = max(1, min(self._capacities.values()) - PROCTOR_SEATS)
 
     def host_views(self) -> list[HostView]:
         now = self._clock.now_ms()

@@ -104,6 +104,17 @@ def is_about_passcode(error: ZoomError) -> bool:
     return error.code == 300 and any("password" in one for one in error.fields)
 
 
+def capacity_of(body: Mapping[str, Any]) -> int:
+    """How many people a meeting of this user holds, by the user's settings; 0 where they do not say (zoom.md §3.1)."""
+    block = body.get("feature")
+    feature = cast("dict[str, Any]", block) if isinstance(block, dict) else {}
+    names = ["meeting_capacity"] + (
+        ["large_meeting_capacity"] if feature.get("large_meeting") is True else []
+    )
+    found = [feature.get(name) for name in names]
+    return max((one for one in found if isinstance(one, int) and not isinstance(one, bool)), default=0)
+
+
 def number_of(value: object) -> str:
     """A meeting's number as text; it has up to eleven digits."""
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""

@@ -82,19 +82,31 @@ def choose_host(
 ) -> str | None:
     """The host for one more room; None when none may take it.
 
-    A meeting that is being deleted still counts: it may be live. The least busy first, then the one with most of its day
-    left, so a hundred rooms in a day do not all fall on one host.
+    The least busy first, then the one with most of its day left, so a hundred rooms in a day do not all fall on one host.
     """
-    taken = dict.fromkeys(hosts, 0)
+    left = slots_left(hosts, states, bookings, per_host=per_host, now=now)
+    free = [host for host in hosts if host not in avoid and left[host] > 0]
+    day = {host: states.get(host, HostState(host)).creations_on(now) for host in free}
+    return min(free, key=lambda host: (-left[host], day[host]), default=None)
+
+
+def slots_left(
+    hosts: Sequence[str],
+    states: Mapping[str, HostState],
+    bookings: Collection[Booking],
+    *,
+    per_host: int,
+    now: int,
+) -> dict[str, int]:
+    """How many more meetings each host may hold now. One that is being deleted still counts: it may be live."""
+    left = dict.fromkeys(hosts, per_host)
     for one in bookings:
-        if one.host in taken and one.state is not BookingState.GIVEN_UP:
-            taken[one.host] += 1
-
-    def state(host: str) -> HostState:
-        return states.get(host, HostState(host))
-
-    free = [h for h in hosts if h not in avoid and taken[h] < per_host and not state(h).is_blocked(now)]
-    return min(free, key=lambda h: (taken[h], state(h).creations_on(now)), default=None)
+        if one.host in left and one.state is not BookingState.GIVEN_UP:
+            left[one.host] -= 1
+    return {
+        host: 0 if states.get(host, HostState(host)).is_blocked(now) else max(0, count)
+        for host, count in left.items()
+    }
 
 
 class HostBook(Protocol):

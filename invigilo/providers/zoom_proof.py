@@ -56,6 +56,7 @@ from invigilo.providers.zoom_client import (
 from invigilo.providers.zoom_meeting import (
     PROBE,
     PasscodeRules,
+    capacity_of,
     is_about_passcode,
     meeting_body,
     new_passcode,
@@ -242,10 +243,7 @@ class _Run:
     async def capacity(self, host: str) -> Note:
         self.need("zoom_host", host)
         settings = (await self._client.call(self._http, USER_SETTINGS, host=host)).body
-        feature = _block(settings, "feature")
-        capacity = _whole(feature.get("meeting_capacity"))
-        if feature.get("large_meeting") is True:
-            capacity = max(capacity, _whole(feature.get("large_meeting_capacity")))
+        feature, capacity = _block(settings, "feature"), capacity_of(settings)
         limit = LIVE_LIMITS.get(str(feature.get("concurrent_meeting")))
         wanted = self._settings.per_host
         if limit is not None and wanted > limit:
@@ -548,7 +546,3 @@ def failure(cause: str) -> ProviderError:
 def _block(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = body.get(name)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

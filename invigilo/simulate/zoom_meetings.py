@@ -46,6 +46,8 @@ class Member:
     account_user: str = ""
     is_muted: bool = True
     has_video: bool = True
+    has_sound: bool = True
+    """Joined the sound of the meeting: without it nobody is heard, and nobody hears."""
 
     @property
     def is_host(self) -> bool:
@@ -382,6 +384,7 @@ def person(member: Member) -> dict[str, Any]:
         "customerKey": member.customer_key,
         "isHost": member.is_host,
         "muted": member.is_muted,
+        "audio": "computer" if member.has_sound else "",
         "bVideoOn": member.has_video,
         "participantUuid": member.uuid,
     }

@@ -80,7 +80,11 @@ class Visit:
         found = self._core.find(member.uuid)
         assert found is not None
         self._meeting, self._member = found
-        self._outbox.put_nowait({"t": "joined", "state": member.state, "me": person(member)})
+        member.has_video = member.has_sound = False  # until the page starts them
+        press = self._core.seed.wants_press or member.is_host
+        focus = bool(self._meeting.settings.get("focus_mode")) and not member.is_host
+        how = {"press": press, "focus": focus}
+        self._outbox.put_nowait({"t": "joined", "state": member.state, "me": person(member)} | how)
         self._outbox.put_nowait({"t": "users", "users": [person(one) for one in self._meeting.inside()]})
 
     def _act(self, meeting: Meeting, me: Member, message: dict[str, Any]) -> None:
@@ -94,7 +98,10 @@ class Visit:
             case "video":
                 me.has_video = message.get("on") is True
                 self._tell_all(meeting)
-            case "mute" if target is not None and (me.is_host or target is me):
+            case "sound":
+                me.has_sound = message.get("on") is True
+                self._tell_all(meeting)
+            case "mute" if target is not None and target.has_sound and (me.is_host or target is me):
                 target.is_muted = message.get("mute") is True
                 self._tell_all(meeting)
             case "muteAll" if me.is_host:

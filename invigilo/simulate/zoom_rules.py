@@ -114,6 +114,8 @@ class Seed:
     waiting_host_code: int | None = None
     """3008 instead of letting a participant wait."""
     takes_encrypted: bool = True
+    wants_press: bool = False
+    """Candidates' pages, too, join sound and start video by a press in the SDK's own bar only."""
     limits: Mapping[str, tuple[float, int | None]] | None = None
     """Label → (calls a second, calls a day); None is the plan's."""
     retry_after: str = "iso"

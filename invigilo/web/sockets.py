@@ -376,8 +376,8 @@ class Sockets:
         elif state == PageState.FULL.value:
             self._spawn(self._rooms.place_elsewhere(live.id, live.room_id))
 
-    def _doubt_room(self, exam: Exam, number: int, code: int) -> None:
-        room = self._rooms.collecting_room(exam.id, number)
+    def _doubt_room(self, exam: Exam, room_id: int, code: int) -> None:
+        room = self._rooms.room(exam.id, room_id)
         if room is not None and code in _MEETING_IN_DOUBT:
             self._meetings.doubt(room.id)
 

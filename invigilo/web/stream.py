@@ -130,7 +130,9 @@ class Stream:
     def _calls_view(self, exam: Exam) -> dict[str, Any]:
         """What the meeting service has of what a proctor may do beyond watching, and why not the rest."""
         able = self._rooms.ability(exam)
-        return {"can": able.can, "cannot": able.cannot, "hall": self._rooms.hall(exam)}
+        slots = self._rooms.slots(exam)
+        hosts = None if slots is None else {"free": slots.free, "all": slots.all}
+        return {"can": able.can, "cannot": able.cannot, "hall": self._rooms.hall(exam), "hosts": hosts}
 
     def judged(self, exam: Exam, live: LiveConnection) -> wall.Row:
         """One row, judged now."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, Error, Locator, Page, expect
+from sqlalchemy import update
 
+from invigilo.exams.directory import directory_changed
 from invigilo.simulate.zoom import ZoomMood
 from invigilo.simulate.zoom_api import Fault
+from invigilo.simulate.zoom_rules import Seed
+from invigilo.storage.tables import exams
 from tests.browser.test_candidate_page import PATIENCE, check, connected, entry, opened, until
 from tests.browser.test_meeting import alive, member
-from tests.meeting_site import ZoomSite, zoom_site
+from tests.browser.test_meeting_calls import frame, in_meeting, press, says
+from tests.meeting_site import ZoomSite, zoom_hosts, zoom_site
 from tests.server import SebWire
 from tests.web.people import exam_called, sign_in
 
@@ -48,8 +55,10 @@ def window(site: ZoomSite, wire: SebWire) -> str:
 
 async def in_frame(page: Page, expression: str) -> object:
     """Asked of the SDK's stand-in, inside the frame page."""
-    frame = next(one for one in page.frames if one.url.endswith("/meeting"))
-    return await frame.evaluate(expression)
+    (inner,) = [one for one in page.frames if one.url.endswith("/meeting")] or [None]
+    if inner is None:
+        raise LookupError("no meeting is open in this page")
+    return await inner.evaluate(expression)
 
 
 @pytest.mark.spec("live-proctoring", 60)
@@ -92,8 +101,7 @@ async def test_candidates_and_proctor_meet_at_zoom(
             assert await in_frame(room, "zoomStandIn.isolated") is True
             assert await in_frame(room, "zoomStandIn.violations.length") == 0
             assert await in_frame(room, "zoomStandIn.options.disableCORP") is False
-            frame = room.frame_locator("[data-meeting-frame] iframe")
-            await expect(frame.locator(".zoom-tile img[src^='data:']").first).to_be_visible()
+            await expect(frame(room).locator(".zoom-tile img[src^='data:']").first).to_be_visible()
             await expect(room.locator("[data-meeting-note]")).to_be_hidden()
 
             grace = await proctor(browser, site, "grace")
@@ -232,3 +240,145 @@ async def test_the_sdks_pair_is_proven_by_a_join_of_the_administrators_browser(
         await expect(page.locator(".page-head .badge")).to_have_text("not tested")
         await expect(page.locator(".proof-entry")).to_contain_text("Not verified yet")
         await grace.close()
+
+
+async def small_rooms(site: ZoomSite) -> None:
+    """A room for each."""
+    app = site.server.app
+    async with app.work() as w:
+        await w.db.execute(update(exams).values(collecting_room_size=1))
+        await directory_changed(w)
+    await app.directory.follow()
+
+
+async def hears(page: Page, *, sound: bool) -> None:
+    """Until sound of the meeting reaches this candidate, or does not; each meeting has a frame of its own."""
+    async with asyncio.timeout(PATIENCE):
+        while await silent(page) is not (not sound):
+            await asyncio.sleep(0.05)
+
+
+async def silent(page: Page) -> object:
+    """None while there is no meeting."""
+    try:
+        return await in_frame(page, "window.zoomStandIn?.silent")
+    except (LookupError, Error):
+        return None
+
+
+async def speak(window: Page) -> None:
+    """Zoom joins sound by a press of its own, once for each meeting."""
+    await press(window, "audio")
+    await frame(window).get_by_role("button", name="Join Audio").click()
+    await expect(window.locator("[data-call-state]")).to_contain_text("You are live")
+
+
+MUTED_AGAIN = """new Promise((done) => {
+  let wasHeard = false;
+  const look = () => ZoomMtg.getCurrentUser({ success: ({ result: { currentUser: me } }) => {
+    wasHeard ||= me.muted === false;
+    if (wasHeard && me.muted) done(true);
+  } });
+  ZoomMtg.inMeetingServiceListener("onUserUpdate", look);
+  ZoomMtg.getCurrentUser({ success: ({ result }) => ZoomMtg.mute({ userId: result.currentUser.userId, mute: false }) });
+})"""
+"""A candidate unmutes in Zoom's own bar while a proctor speaks to all."""
+
+
+@pytest.mark.spec("live-proctoring", 42)
+async def test_candidates_are_called_aside_and_together_and_come_home(
+    context: BrowserContext, browser: Browser, tmp_path: Path
+) -> None:
+    """Two rooms and three hosts: one call at once, which ends with its meeting deleted and its host free."""
+    async with zoom_site(tmp_path, hosts=3) as site:
+        await small_rooms(site)
+        lea, tom = await seb(site, "Lea"), await seb(site, "Tom")
+        async with alive(lea, tom):
+            page, other = await in_meeting(context, lea, tom)
+            meetings = site.zoom.core.meetings
+            home = set(meetings)
+            assert len(home) == 2
+            ada = await proctor(browser, site)
+            room = await opened(ada, window(site, lea))
+            await expect(member(room, lea, "present")).to_be_visible()
+            talk_button = member(room, lea, "present").get_by_role("button", name=re.compile("^Talk alone"))
+            await expect(talk_button).to_have_attribute("title", re.compile("1 of 3 are free"))
+            async with ada.expect_page() as opening:
+                await talk_button.click()
+            talk = await opening.value
+            await says(page, "break_out.quiet")
+            await expect(member(talk, lea, "present")).to_be_visible()
+            await expect(talk.locator("[data-meeting-state]")).to_have_attribute("data-tone", "ok")
+            assert await in_frame(talk, "zoomStandIn.isolated") is True
+            (aside,) = set(meetings) - home
+            await hears(page, sound=False)
+            await says(other, "nothing")
+
+            hall_button = room.locator('[data-call="town_hall"]')
+            await expect(hall_button).to_have_attribute("aria-disabled", "true")
+            await hall_button.click(force=True)
+            await expect(room.locator("[data-call-state]")).to_contain_text("All 3 hosts")
+
+            await speak(talk)
+            await says(page, "break_out.speaks")
+            await hears(page, sound=True)
+            await until(
+                lambda: [one.is_muted for one in meetings[aside].inside() if not one.is_host] == [False]
+            )
+            await press(talk, "close")
+            await says(page, "nothing")
+            await until(lambda: set(meetings) == home)
+            await expect(talk.locator("[data-call-gone]")).to_be_visible()
+            await expect(member(room, lea, "present")).to_be_visible()
+            await hears(page, sound=False)
+
+            await expect(hall_button).not_to_have_attribute("aria-disabled", "true")
+            await press(room, "town_hall")
+            await expect(room.get_by_role("dialog")).to_contain_text("1 of 3 are free")
+            async with ada.expect_page() as opening:
+                await room.get_by_role("dialog").get_by_role("button", name="Open the town hall").click()
+            hall = await opening.value
+            for one, wire in ((page, lea), (other, tom)):
+                await says(one, "town_hall.quiet")
+                await expect(member(hall, wire, "present")).to_be_visible()
+                await expect(one.locator("[data-meeting]")).to_have_attribute("data-receives", "nothing")
+            assert len(set(meetings) - home) == 1
+            await speak(hall)
+            await press(hall, "video")
+            await frame(hall).get_by_role("button", name="Start Video").click()
+            for one in (page, other):
+                await says(one, "town_hall.shows")
+                await hears(one, sound=True)
+                await expect(one.locator("[data-meeting]")).to_have_attribute("data-receives", "something")
+                await expect(frame(one).locator(".zoom-tile img[src^='data:']")).to_have_count(1)
+                await expect(frame(one).locator(".zoom-tile")).to_have_count(2)  # oneself and the host
+            async with asyncio.timeout(PATIENCE):
+                assert await in_frame(other, MUTED_AGAIN), "candidates do not hear each other"
+            await press(hall, "chat")
+            for one in (page, other):
+                await expect(one.locator("[data-say]")).to_be_visible()  # by our own page, not by Zoom's chat
+
+            shown = site.server.app.stream.judged(site.server.app.directory.exams[lea.live.exam_id], lea.live)
+            assert (shown["joined"], shown["cause"]) == ("ok", "exam_not_started"), "nothing of the way"
+
+            await press(hall, "close")
+            await hall.get_by_role("dialog").get_by_role("button", name="Close the town hall").click()
+            for one in (page, other):
+                await says(one, "nothing")
+                await expect(check(one, "meeting")).to_have_attribute("data-result", "ok")
+                await expect(one.locator("[data-meeting]")).to_have_attribute("data-receives", "nothing")
+            await until(lambda: set(meetings) == home)
+            await ada.close()
+
+
+async def test_zoom_is_seen_while_it_wants_something_pressed(context: BrowserContext, tmp_path: Path) -> None:
+    """Its sound and camera begin by a press in its own bar, where accounts and browsers want one."""
+    async with zoom_site(tmp_path, seed=Seed(users=zoom_hosts(1), wants_press=True)) as site:
+        wire = await seb(site, "Lea")
+        async with alive(wire):
+            page = await opened(context, entry(wire))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
+            for name in ("Join Audio", "Start Video"):
+                await expect(page.locator("[data-meeting]")).to_have_attribute("data-receives", "something")
+                await frame(page).get_by_role("button", name=name).click()
+            await expect(page.locator("[data-meeting]")).to_have_attribute("data-receives", "nothing")

@@ -30,12 +30,14 @@ from invigilo.providers.base import (
     Feature,
     Guest,
     JitsiTicket,
+    KeepsMeetings,
     PageTicket,
     Presence,
     Provider,
     ProviderEvent,
     RoomHandle,
     RoomSpec,
+    Slots,
     ZoomTicket,
 )
 from invigilo.providers.builtin import BuiltinProvider
@@ -274,6 +276,27 @@ async def test_closing_a_room_twice_or_one_that_never_was_is_quiet(world: World)
     await world.provider.close_room(room)
     await world.provider.close_room(room)
     await world.provider.close_room(RoomHandle(new_room_name(), "never"))
+
+
+async def test_what_a_service_with_hosts_still_bears_is_known_and_its_refusal_says_why(world: World) -> None:
+    """Every room and every call takes a slot, and gives it back when it is closed."""
+    provider = world.provider
+    assert isinstance(provider, KeepsMeetings) == (Feature.KEEPS_MEETINGS in provider.features)
+    if not isinstance(provider, KeepsMeetings):
+        return
+    assert provider.slots() == Slots(3, 3)
+    rooms = [await world.provider.open_room(spec()) for _ in range(3)]
+    assert provider.slots() == Slots(0, 3)
+    one_more = spec()
+    with pytest.raises(ProviderUnavailable, match="No Zoom host is free"):
+        await world.provider.open_room(one_more)
+    assert provider.has_host(rooms[0])
+    assert not provider.has_host(RoomHandle(one_more.name, one_more.subject))
+    await world.provider.close_room(rooms[0])
+    assert provider.slots() == Slots(1, 3)
+    await world.provider.open_room(one_more)
+    await provider.learn_capacities()
+    assert world.provider.hall_size == 97
 
 
 async def test_closing_sends_everybody_out(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -12,11 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from invigilo.accounts.model import Account
 from invigilo.clock import to_ms
+from invigilo.errors import Refused
 from invigilo.exams.directory import directory_changed
-from invigilo.exams.model import JoinBy
+from invigilo.exams.model import Exam, JoinBy
 from invigilo.monitoring.live import LiveConnection
-from invigilo.proctoring.model import RoomState
+from invigilo.proctoring.calls import Opened
+from invigilo.proctoring.model import Perception, RoomKind, RoomState
+from invigilo.providers.base import Slots
 from invigilo.simulate.zoom_api import Fault
 from invigilo.simulate.zoom_meetings import Meeting
 from invigilo.simulate.zoom_reports import signature
@@ -127,7 +132,7 @@ async def test_clients_that_join_by_themselves_get_all_ten_attributes(tmp_path: 
         attributes = dict(instruction.attributes)
         assert attributes.keys() == {
             "service-type", "method", "zoomServerURL", "zoomRoom", "zoomToken", "zoomSDKToken", "zoomAPIKey", "zoomMeetingKey",
-            "zoomUserName", "zoomSubject",
+            "zoomUserName", "zoomSubject", "roomType",
         }  # fmt: skip
         assert all(isinstance(value, str) and value for value in attributes.values())
         assert (attributes["service-type"], attributes["method"]) == ("ZOOM", "JOIN")
@@ -348,14 +353,203 @@ async def _accounts(site: ZoomSite) -> dict[str, Any]:
         return {one.username: one for one in await account_queries.all_accounts(w.db)}
 
 
+# --- calls ---
+
+
+async def person(site: ZoomSite, name: str = "ada") -> Account:
+    return (await _accounts(site))[name]
+
+
+async def called(site: ZoomSite, wire: SebWire, kind: RoomKind = RoomKind.BREAK_OUT) -> Opened:
+    """A call with this client, or one with all."""
+    app = site.server.app
+    exam = app.directory.exams[wire.live.exam_id or 0]
+    ids = [wire.live.id] if kind is RoomKind.BREAK_OUT else []
+    opened = await app.calls.open(exam, kind, ids, by=await person(site))
+    await settled(site)
+    return opened
+
+
+async def close(site: ZoomSite, wire: SebWire, opened: Opened) -> None:
+    app = site.server.app
+    exam = app.directory.exams[wire.live.exam_id or 0]
+    await app.calls.close(exam, opened.room.id, by=await person(site))
+    await settled(site)
+
+
+def tom(body: str = PAGE) -> str:
+    return body.replace("lea", "tom").replace("LAB-1", "LAB-2")
+
+
+async def test_a_call_takes_a_host_and_gives_it_back(site: ZoomSite) -> None:
+    wire = await arrived(site)
+    (home,) = meetings(site)
+    app = site.server.app
+    exam = app.directory.exams[wire.live.exam_id or 0]
+    opened = await called(site, wire)
+    assert wire.live.room_id == opened.room.id
+    (aside,) = [one for one in meetings(site) if one.id != home.id]
+    assert aside.host is not home.host
+    assert enter(site, wire.live)["state"] == "in_meeting"
+    assert app.rooms.slots(exam) == Slots(0, 2)
+    proctor = await app.meetings.host_entry(exam, opened.room.id, await person(site), "p1")
+    assert (proctor.note, proctor.as_json()["number"]) == ("", str(aside.id)), "its meeting, by its own id"
+    await close(site, wire, opened)
+    assert meetings(site) == [home]
+    assert (wire.live.room_id, wire.live.home_id) == (wire.live.home_id, wire.live.room_id)
+    assert app.rooms.slots(exam) == Slots(1, 2)
+    assert len(await rows(site, meeting_bookings)) == 1
+
+
+async def test_a_call_without_a_free_host_is_refused_before_anybody_moves(tmp_path: Path) -> None:
+    async with zoom_site(tmp_path, hosts=1) as site:
+        wire = await arrived(site)
+        home = wire.live.room_id
+        for kind in (RoomKind.TOWN_HALL, RoomKind.BREAK_OUT):
+            with pytest.raises(Refused, match=r"all 1 are in use.*End a call") as refused:
+                await called(site, wire, kind)
+            assert refused.value.code == "no_free_host"
+        await settled(site)
+        assert wire.live.room_id == home
+        assert [view.kind for view in site.server.app.rooms.of_exam(_exam(site, wire))] == ["collecting"]
+
+
+async def test_a_host_taken_in_the_last_moment_is_no_call_that_opens_some_day(site: ZoomSite) -> None:
+    """Between the look and the booking somebody else had the host: refused all the same, and nothing stays."""
+    wire = await arrived(site)
+    app = site.server.app
+    provider: Any = app.registry.provider_of(_exam(site, wire))
+    before = provider.slots()
+    (free,) = set(provider._settings.hosts) - {one.host for one in provider._book.bookings()}
+    await provider._book.block(free, until=app.clock.now_ms() + 60_000, reason="zoom_host_busy")
+    provider.slots = lambda: before
+    with pytest.raises(Refused) as refused:
+        await called(site, wire)
+    assert refused.value.code == "no_free_host"
+    await settled(site)
+    assert wire.live.room_id == wire.live.home_id
+    assert len(meetings(site)) == len(await rows(site, meeting_bookings)) == 1
+
+
+async def test_a_call_that_zoom_does_not_open_moves_nobody_and_leaves_nothing(site: ZoomSite) -> None:
+    wire = await arrived(site)
+    (home,) = meetings(site)
+    fault = Fault("POST", "meetings$", times=1_000, status=503, body={"code": 503, "message": "down"})
+    site.zoom.api.faults.append(fault)
+    opened = await called(site, wire, RoomKind.TOWN_HALL)
+    await until(lambda: _state(site, wire, opened) == RoomState.FAILED)
+    assert wire.live.room_id == wire.live.home_id
+    site.zoom.api.faults.remove(fault)
+    await close(site, wire, opened)
+    await until(lambda: _state(site, wire, opened) == RoomState.CLOSED)
+    assert meetings(site) == [home]
+    assert len(await rows(site, meeting_bookings)) == 1
+
+
+def _exam(site: ZoomSite, wire: SebWire) -> Exam:
+    return site.server.app.directory.exams[wire.live.exam_id or 0]
+
+
+def _state(site: ZoomSite, wire: SebWire, opened: Opened) -> RoomState | None:
+    room = site.server.app.rooms.room(wire.live.exam_id or 0, opened.room.id)
+    return None if room is None else room.state
+
+
+async def test_a_calls_meeting_deleted_by_hand_is_replaced_and_entered_again(site: ZoomSite) -> None:
+    wire = await arrived(site)
+    (home,) = meetings(site)
+    opened = await called(site, wire)
+    (aside,) = [one for one in meetings(site) if one.id != home.id]
+    site.zoom.core.delete(aside)
+    await site.zoom.hooks.drain()
+    await site.server.app.tending.run()
+    assert len(meetings(site)) >= 1
+    await settled(site)
+    await until(lambda: wire.live.room_id == opened.room.id and wire.live.room_state == "open")
+    assert enter(site, wire.live)["state"] == "in_meeting"
+    await close(site, wire, opened)
+    await until(lambda: meetings(site) == [home])
+
+
+async def test_who_a_town_hall_does_not_hold_stays_at_home_and_comes_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    """A meeting of four keeps three places for proctors."""
+    async with zoom_site(tmp_path, seed=Seed(users=zoom_hosts(2, capacity=4))) as site:
+        first, second = await arrived(site), await arrived(site, tom())
+        await until(lambda: site.server.app.rooms.hall(_exam(site, first))["size"] == 1)
+        opened = await called(site, first, RoomKind.TOWN_HALL)
+        assert first.live.room_id == opened.room.id
+        assert (second.live.room_id, second.live.is_beyond) == (second.live.home_id, True)
+        assert enter(site, second.live)["state"] == "in_meeting", "at home"
+        await first.delete()
+        await settled(site)
+        await until(lambda: second.live.room_id == opened.room.id)
+        assert not second.live.is_beyond
+        await close(site, second, opened)
+        assert not second.live.is_beyond
+
+
+async def test_nobody_is_shown_where_zoom_made_a_meeting_without_focus_mode(tmp_path: Path) -> None:
+    seed = Seed(users=zoom_hosts(1, locked={"focus_mode": False}))
+    async with zoom_site(tmp_path, seed=seed) as site:
+        wire = await arrived(site)
+        app, room = site.server.app, wire.live.room_id or 0
+        with pytest.raises(Refused, match="focus mode") as refused:
+            await app.calls.hold(_exam(site, wire), room, "p", Perception(video=True), by=await person(site))
+        assert refused.value.code == "service_cannot"
+        await app.calls.hold(_exam(site, wire), room, "p", Perception(audio=True), by=await person(site))
+        await until(lambda: wire.live.receive == (True, False, False))
+
+
+@pytest.mark.spec("live-proctoring", 54)
+async def test_clients_that_join_by_themselves_are_led_through_a_call(tmp_path: Path) -> None:
+    """Join, hear, and home again with nothing on: the words of Zoom, in this order, each confirmed before the next."""
+    async with zoom_site(tmp_path, join_by=JoinBy.NATIVE) as site:
+        wire = await arrived(site, NATIVE)
+        assert await told(site, wire) == ["JOIN proctoring"]
+        opened = await called(site, wire, RoomKind.TOWN_HALL)
+        assert await told(site, wire) == ["JOIN townhall"]
+        app, wish = site.server.app, Perception(audio=True, video=True, chat=True)
+        await app.calls.hold(_exam(site, wire), opened.room.id, "p", wish, by=await person(site))
+        assert await told(site, wire) == ["zoomFeatureFlagChat zoomReceiveAudio zoomReceiveVideo"]
+        await close(site, wire, opened)
+        assert await told(site, wire) == ["", "JOIN proctoring"]
+        assert len(meetings(site)) == 1
+
+
+async def told(site: ZoomSite, wire: SebWire) -> list[str]:
+    """What its pings bring, as words, until all of it is confirmed: which meeting, or what is on of the three."""
+    found: list[str] = []
+    await settled(site)
+
+    def is_settled() -> bool:
+        return not wire.live.queue and wire.live.confirmed_revision >= wire.live.revision
+
+    async with asyncio.timeout(40):
+        while not is_settled():
+            reply = await wire.ping()
+            if reply.body:
+                attributes = reply.json["attributes"]
+                on = " ".join(sorted(key for key, value in attributes.items() if value == "true"))
+                word = f"JOIN {attributes['roomType']}" if "roomType" in attributes else on
+                found += [] if found[-1:] == [word] else [word]
+                await wire.ping(confirm=attributes["instruction-confirm"])
+            await asyncio.sleep(0.05)
+    return found
+
+
 # --- the end ---
 
 
 @pytest.mark.spec("live-proctoring", 55)
 async def test_nothing_is_left_when_the_exam_is_over(site: ZoomSite) -> None:
-    live = (await arrived(site)).live
-    enter(site, live)
+    wire = await arrived(site)
+    enter(site, wire.live)
+    await called(site, wire)
+    enter(site, wire.live)
     app = site.server.app
+    assert len(meetings(site)) == 2
     async with app.work() as w:
         await w.db.execute(update(exams).values(ends_at=to_ms(app.clock.now() - timedelta(hours=2))))
         await directory_changed(w)
@@ -366,8 +560,9 @@ async def test_nothing_is_left_when_the_exam_is_over(site: ZoomSite) -> None:
 
 
 async def test_a_deleted_exams_meetings_go_with_the_next_look(site: ZoomSite) -> None:
-    """Its rooms went with it; the bookings remember."""
-    await arrived(site)
+    """Its rooms went with it, a call's too; the bookings remember."""
+    await called(site, await arrived(site))
+    assert len(meetings(site)) == 2
     app = site.server.app
     async with app.work() as w:
         await w.db.execute(exams.delete())

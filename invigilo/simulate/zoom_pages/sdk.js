@@ -14,9 +14,11 @@
     class Stay {
         users = [];
         me = null;
+        focus = false;
         #socket = null;
         #camera = null;
         #timer = 0;
+        #press = false;
 
         constructor(heard) {
             this.heard = heard;
@@ -35,8 +37,10 @@
                     if (said.t === "error") failed(said);
                     if (said.t === "joined") {
                         this.me = said.me;
+                        this.#press = said.press;
+                        this.focus = said.focus;
                         done(said);
-                        if (said.state === "in_meeting") this.#film();
+                        if (said.state === "in_meeting") this.#begin();
                     }
                     this.#take(said);
                 };
@@ -55,20 +59,28 @@
                 for (const one of said.users) if (!isIn(before, one)) this.heard("onUserJoin", one);
                 for (const one of before) if (!isIn(said.users, one)) this.heard("onUserLeave", one);
                 const mine = said.users.find((one) => one.userId === this.me?.userId);
-                if (mine && !this.#camera) this.#film();
-                this.heard("onUserUpdate", {});
                 if (mine) this.me = mine;
+                if (mine && !this.#camera) this.#begin();
+                this.heard("onUserUpdate", {});
             }
             if (said.t === "picture") this.heard("picture", said);
             if (said.t === "ended") this.#end({ t: "ended", reasonCode: 6 });
             if (said.t === "expelled") this.#end({ t: "expelled", reasonCode: 1 });
         }
 
-        async #film() {
+        #begin() {
+            if (this.#press || this.#camera) return;
+            this.joinSound();
+            this.film();
+        }
+
+        joinSound() {
+            this.send({ t: "sound", on: true });
+        }
+
+        async film() {
             if (this.#camera) return;
             this.#camera = "asking";
-            const isCandidate = !this.me?.isHost;
-            if (!isCandidate) return this.send({ t: "video", on: false });
             let video;
             try {
                 const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 240 } });
@@ -80,6 +92,7 @@
             } catch {
                 return this.send({ t: "video", on: false });
             }
+            this.send({ t: "video", on: true });
             const canvas = document.createElement("canvas");
             canvas.width = 160;
             canvas.height = 120;
@@ -104,10 +117,15 @@
         }
     }
 
-    /** Tiles, one per person; a picture when there is one, else a colour and a name. */
+    /** Tiles, one per person, in focus mode of oneself and hosts; a picture when there is one, else a colour and a name. */
     class Gallery {
         constructor(root) {
             this.root = root;
+            this.bar = document.createElement("div");
+            this.bar.className = "zoom-bar";
+            this.sound = this.#button("Join Audio", () => stay?.joinSound());
+            this.camera = this.#button("Start Video", () => stay?.film());
+            root.append(this.bar);
             Object.assign(root.style, {
                 display: "grid", gridTemplateColumns: "repeat(auto-fill, minmax(160px, 1fr))", gap: "4px", padding: "4px",
                 position: "absolute", inset: "0", overflow: "auto", background: "#222", alignContent: "start",
@@ -115,7 +133,19 @@
             this.tiles = new Map();
         }
 
-        show(users) {
+        #button(name, act) {
+            const button = document.createElement("button");
+            button.textContent = name;
+            button.addEventListener("click", act);
+            this.bar.append(button);
+            return button;
+        }
+
+        show(all) {
+            const users = all.filter((one) => !stay?.focus || one.isHost || one.userId === stay.me?.userId);
+            const me = users.find((one) => one.userId === stay?.me?.userId);
+            this.sound.hidden = !me || me.audio !== "";
+            this.camera.hidden = !me || me.bVideoOn;
             for (const [id, tile] of this.tiles) if (!users.some((one) => one.userId === id)) tile.remove(), this.tiles.delete(id);
             for (const one of users) {
                 const tile = this.tiles.get(one.userId) ?? this.#make(one);

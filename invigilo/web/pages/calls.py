@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from litestar import Response, delete, get, post
@@ -24,7 +23,7 @@ from invigilo.web.call_wishes import (
     open_call,
     send_message,
 )
-from invigilo.web.pages.monitoring import monitoring_page, record_sight, whole
+from invigilo.web.pages.monitoring import record_sight, room_window, whole
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts
 
 
@@ -57,14 +56,7 @@ async def call_window(
     if view is None:
         raise NotFound("This call is closed, or there never was one.")
     await record_sight(site, account, exam, "call_watched", room_id=view.id, detail={"room": view.subject})
-    page = monitoring_page(request, site, account, exam, view="room", room=view)
-    meeting = site.meetings.page_of(exam)
-    if meeting is None:
-        return site.renderer.respond(request, "room.html", page, language=page.frame.language)
-    page = replace(page, meeting_host=meeting.host, data={**page.data, "meetingOrigin": meeting.origin})
-    return site.renderer.respond(
-        request, "room_meeting.html", page, language=page.frame.language, meeting_origin=meeting.origin
-    )
+    return room_window(request, site, account, exam, view)
 
 
 def _call(site: Site, exam: Exam, room_id: int) -> RoomView | None:

@@ -141,13 +141,20 @@ async def room(
     if found is None:
         raise NotFound(f"There is no room {number} in this exam yet. Rooms appear as candidates arrive.")
     await record_sight(site, account, exam, "room_entered", room_id=found.id, detail={"room": number})
-    page = monitoring_page(request, site, account, exam, view="room", room=found)
+    return room_window(request, site, account, exam, found)
+
+
+def room_window(
+    request: AnyRequest, site: Site, account: Account, exam: Exam, room: RoomView
+) -> Response[Any]:
+    """The window of a room of any kind, as its meeting service wants it."""
+    page = monitoring_page(request, site, account, exam, view="room", room=room)
     meeting = site.meetings.page_of(exam)
     if meeting is None:
         return site.renderer.respond(request, "room.html", page, language=page.frame.language)
     more = {"meetingOrigin": meeting.origin}
     if meeting.is_framed:
-        more["meetingFrame"] = f"/monitoring/{exam.id}/rooms/{found.id}/meeting"
+        more["meetingFrame"] = f"/monitoring/{exam.id}/rooms/{room.id}/meeting"
     page = replace(page, meeting_host=meeting.host, data={**page.data, **more})
     response = site.renderer.respond(
         request, "room_meeting.html", page, language=page.frame.language, meeting_origin=meeting.outer_origin

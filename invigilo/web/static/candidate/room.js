@@ -39,11 +39,17 @@ export class Room {
     const isOpen = message.room !== null && message.room.state === "open";
     const place = isOpen && {
       room: message.room.id,
+      talk: message.room.kind === "break_out",
       audio: message.receive_audio,
       video: message.receive_video,
     };
     const isSame = JSON.stringify(place) === JSON.stringify(this.#place);
     if (isSame) return this.tell();
+    if (place && this.#place?.room === place.room && this.#meeting?.receive) {
+      this.#place = place;
+      this.#meeting.receive(place);
+      return this.tell();
+    }
     this.leave();
     this.#place = place || null;
     if (this.#place) this.#ask();
@@ -83,6 +89,7 @@ export class Room {
       frame: pageData.frame_path,
       audio: this.#place.audio,
       video: this.#place.video,
+      talk: this.#place.talk,
     };
     const mine = enter(message, this.#frame, wishes, {
       state: (state) => mine === this.#meeting && this.#heard(state, mine.code ?? 0),
@@ -131,7 +138,7 @@ export class Room {
     if (this.state !== "joined") this.#stage(false);
   }
 
-  /** The meeting's frame is only seen while a proctor, and nobody else, is on its stage. */
+  /** The meeting's frame is only seen while a proctor, and nobody else, is on its stage, or while it wants something pressed. */
   #stage(isOn) {
     this.#root.dataset.receives = isOn ? "something" : "nothing";
   }

@@ -5,6 +5,7 @@
 
 const READY_WITHIN = 15_000; // ms until the frame page says that it is there
 const JOIN_WITHIN = 60_000; // the SDK loads some ten megabytes first
+const PRESSED_WITHIN = 20_000; // for what only a press in Zoom's own bar does
 const ALLOW = "camera; microphone; display-capture; autoplay; fullscreen; cross-origin-isolated";
 
 /** From the SDK's own number of an error to ours (zoom.md §7.4). */
@@ -40,6 +41,8 @@ export class ZoomMeeting {
   #heard;
   #frame = null;
   #timer = 0;
+  #own = { audio: false, video: false };
+  #waiting = null;
   #listen = (event) => this.#take(event);
 
   constructor(ticket, parent, wishes, heard) {
@@ -70,12 +73,18 @@ export class ZoomMeeting {
       case "ready":
         clearTimeout(this.#timer);
         this.#timer = setTimeout(() => this.state === "joining" && this.#end("unreachable", "no answer"), JOIN_WITHIN);
-        return this.#send({ t: "enter", ticket: this.#ticket, wishes: this.#plainWishes() });
+        return this.#tell({ t: "enter", ticket: this.#ticket, wishes: this.#plainWishes() });
       case "joined":
         clearTimeout(this.#timer);
         this.isModerator = data.host === true;
         this.isIsolated = data.isolated === true;
         return this.#become("joined", "");
+      case "own":
+        this.#own[data.media] = data.on === true;
+        this.#waiting?.look();
+        return this.#heard.own?.(data.media, data.on === true);
+      case "stage":
+        return this.#heard.stage?.(data.shown === true);
       case "people":
         this.participants = new Map(data.people.map((one) => [one.id, one]));
         return this.#heard.change?.();
@@ -86,18 +95,42 @@ export class ZoomMeeting {
   }
 
   #plainWishes() {
-    const { role, language, audio, video, chat } = this.#wishes;
-    return { role, language, audio: Boolean(audio), video: Boolean(video), chat: Boolean(chat) };
+    const { role, language, audio, video, talk } = this.#wishes;
+    return { role, language, audio: Boolean(audio), video: Boolean(video), talk: Boolean(talk) };
   }
 
-  #send(message) {
+  #tell(message) {
     this.#frame?.contentWindow?.postMessage(message, location.origin);
   }
 
   #command(name, more = {}) {
     if (this.state !== "joined") return false;
-    this.#send({ t: name, ...more });
+    this.#tell({ t: name, ...more });
     return true;
+  }
+
+  /** What a candidate may receive has changed: a join takes Zoom ten seconds, so the meeting is kept. */
+  receive({ audio, video }) {
+    this.#wishes = { ...this.#wishes, audio, video };
+    if (!this.isOver) this.#tell({ t: "receive", audio: Boolean(audio), video: Boolean(video) });
+  }
+
+  /**
+   * Our own microphone or camera. On is what Zoom says is on: the microphone once sound is joined, the camera by its own button
+   * alone, so either may take a press in there. Raises an error named `ByHandError` when none comes.
+   */
+  async send(media, isOn) {
+    if (!this.#command("send", { media, on: isOn }) || !isOn || this.#own[media]) return;
+    let timer = 0;
+    const pressed = new Promise((done, failed) => {
+      const end = () => failed(Object.assign(new Error("nobody pressed"), { name: "ByHandError" }));
+      this.#waiting = { look: () => this.#own[media] && done(), end };
+      timer = setTimeout(end, PRESSED_WITHIN);
+    });
+    await pressed.finally(() => {
+      clearTimeout(timer);
+      this.#waiting = null;
+    });
   }
 
   muteAll() {
@@ -140,6 +173,7 @@ export class ZoomMeeting {
   #dispose() {
     clearTimeout(this.#timer);
     removeEventListener("message", this.#listen);
+    this.#waiting?.end();
     this.participants.clear();
     this.isModerator = false;
     const frame = this.#frame;

@@ -4,6 +4,7 @@ const SCRIPT_WITHIN = 30_000; // ms
 const LOOK_EVERY = 2_000;
 const VENDOR = ["react", "react-dom", "redux", "redux-thunk", "react-redux", "lodash"];
 const KICKED = 1; // reasonCode of onMeetingStatus 3: removed by the host
+const MEDIA = ["audio", "video"];
 const data = JSON.parse(document.querySelector("#frame-data").textContent);
 
 let meeting = null;
@@ -33,6 +34,11 @@ async function loadSdk() {
 
 class Stay {
   isOver = false;
+  #own = { audio: false, video: false };
+  #isShown = null;
+  #isSilent = null;
+  #wantsVoice = false;
+  #sound = null; // by what our own sound goes: "computer", or "" before it is joined
   #timer = 0;
   #ticket;
   #wishes;
@@ -78,7 +84,7 @@ class Stay {
         disableCallOut: true,
         disableReport: true,
         disablePreview: true,
-        isSupportChat: this.#wishes.role === "candidate" && this.#wishes.chat,
+        isSupportChat: this.#wishes.role === "proctor", // what clients write that joined by themselves; our page has its own
         isSupportPolling: false,
         isSupportBreakout: false,
         screenShare: false,
@@ -135,12 +141,25 @@ class Stay {
         this.#look();
       },
     });
-    // Candidates receive no sound but what a broadcast lets through; the call is there from SDK 2.18 on.
-    if (this.#wishes.role === "candidate") this.#silence(!this.#wishes.audio);
+    this.#hear();
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY);
   }
 
-  #silence(stop) {
+  // --- what a candidate receives ---
+
+  /** Another broadcast, in the same meeting: nobody has to leave it for that. */
+  receive({ audio, video }) {
+    this.#wishes = { ...this.#wishes, audio, video };
+    if (!this.isIn || this.isOver) return;
+    this.#hear();
+    this.#look();
+  }
+
+  /** Candidates receive no sound but what a broadcast lets through; the call is there from SDK 2.18 on. */
+  #hear() {
+    const stop = !this.#wishes.audio;
+    if (this.#wishes.role !== "candidate" || this.#isSilent === stop) return;
+    this.#isSilent = stop;
     try {
       window.ZoomMtg.stopIncomingAudio?.({ stop });
     } catch {
@@ -148,13 +167,67 @@ class Stay {
     }
   }
 
+  /**
+   * Zoom plays everybody or nobody, so while candidates hear a proctor their pages keep them from hearing each other: each is
+   * muted, but who is alone with the proctors, who speaks.
+   */
+  #keepApart(me, others) {
+    if (!this.#wishes.audio || me.audio === "") return;
+    const isAlone = this.#wishes.talk && others.every((one) => one.moderator);
+    if (me.muted === isAlone) window.ZoomMtg.mute({ userId: this.me, mute: !isAlone });
+  }
+
+  /** Joined sound is new sound: what was stopped before it counts no more. */
+  #lookAtSound({ audio }) {
+    if (audio === this.#sound) return;
+    this.#sound = audio;
+    this.#isSilent = null;
+    this.#hear();
+  }
+
+  /** Zoom's frame is seen while a proctor may be seen in it, and while it wants "Join Audio" or "Start Video" pressed. */
+  #show(me) {
+    const isShown = this.#wishes.video || me.bVideoOn !== true || !me.audio;
+    if (isShown === this.#isShown) return;
+    this.#isShown = isShown;
+    tell({ t: "stage", shown: isShown });
+  }
+
+  // --- what goes out from here ---
+
+  /** The microphone obeys, once sound is joined; the camera has no call, so whoever wants it on presses the meeting's own button. */
+  send(media, isOn) {
+    if (!this.isIn || this.isOver || media !== "audio") return;
+    this.#wantsVoice = isOn;
+    if (isOn) this.#quieten();
+    window.ZoomMtg.mute({ userId: this.me, mute: !isOn });
+  }
+
+  /** Candidates are about to hear the meeting: of several, nobody else is to be heard. */
+  #quieten() {
+    const candidates = this.others?.filter((one) => !one.moderator) ?? [];
+    if (candidates.length > 1) window.ZoomMtg.muteAll({ muteAll: true });
+  }
+
+  #tellOwn(me) {
+    if (this.#wantsVoice && me.muted && me.audio && me.audio !== this.#sound) this.send("audio", true); // joined only now
+    this.#sound = me.audio;
+    const own = { audio: me.muted === false, video: me.bVideoOn === true };
+    for (const media of MEDIA) if (own[media] !== this.#own[media]) tell({ t: "own", media, on: own[media] });
+    this.#own = own;
+  }
+
+  // --- who is there ---
+
   /** The whole list, as the meeting has it: events can be missed. */
   #look() {
     if (this.isOver || !this.isIn) return;
     window.ZoomMtg.getAttendeeslist({
       success: ({ result }) => {
-        const people = (result?.attendeesList ?? [])
-          .filter((one) => one.userId !== this.me)
+        const everybody = result?.attendeesList ?? [];
+        const me = everybody.find((one) => one.userId === this.me);
+        const people = everybody
+          .filter((one) => one !== me)
           .map((one) => ({
             id: one.userId,
             identity: one.customerKey || null,
@@ -163,6 +236,12 @@ class Stay {
             audio: one.muted === false,
             moderator: one.isHost === true || one.isCoHost === true,
           }));
+        this.others = people;
+        if (me && this.#wishes.role === "candidate") {
+          this.#lookAtSound(me);
+          this.#keepApart(me, people);
+          this.#show(me);
+        } else if (me) this.#tellOwn(me);
         tell({ t: "people", people });
       },
     });
@@ -201,6 +280,10 @@ addEventListener("message", ({ source, origin, data: said }) => {
     meeting.enter();
   } else if (said?.t === "leave") {
     meeting?.leave();
+  } else if (said?.t === "receive") {
+    meeting?.receive(said);
+  } else if (said?.t === "send") {
+    meeting?.send(said.media, said.on);
   } else {
     meeting?.do(said?.t, said?.id);
   }

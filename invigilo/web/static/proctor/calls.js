@@ -19,14 +19,19 @@ export class Calls {
   #voice;
   #outcome = { text: "", link: null };
   #heardBy;
+  #whyNot;
   #othersMark = null;
   panel;
 
-  /** `voice`: what this page can broadcast with, or null. `heardBy()`: how many of its room get it, where that is known. */
-  constructor(feed, { voice = null, heardBy = null } = {}) {
+  /**
+   * `voice`: what this page can broadcast with, or null. `heardBy()`: how many of its room get it, where that is known.
+   * `whyNot(wish)`: what keeps this very page from it now, as a sentence.
+   */
+  constructor(feed, { voice = null, heardBy = null, whyNot = () => "" } = {}) {
     this.#feed = feed;
     this.#voice = voice;
     this.#heardBy = heardBy;
+    this.#whyNot = whyNot;
     this.panel = new MessagePanel(feed, { onCount: (count) => this.#count(count) });
     this.#root.addEventListener("click", ({ target }) => {
       const button = target.closest("[data-call]");
@@ -42,6 +47,18 @@ export class Calls {
   /** Whether the exam's service and settings have this. */
   can(need) {
     return this.#feed.exam?.can?.includes(need) ?? false;
+  }
+
+  /** Why no call can be opened now: each takes a host of its own where the service has hosts. */
+  get whyNoCall() {
+    const hosts = this.#feed.exam?.hosts;
+    return hosts && hosts.free === 0 ? t("call.no_host", hosts) : "";
+  }
+
+  /** How many more calls the service bears, where that is limited. */
+  get hostWords() {
+    const hosts = this.#feed.exam?.hosts;
+    return hosts ? t("call.hosts_free", hosts) : "";
   }
 
   // --- what is pressed ---
@@ -63,6 +80,7 @@ export class Calls {
     const row = this.#feed.rows.get(id);
     if (!row) return;
     if (row.called?.kind === "break_out") return this.#open(this.#feed.rooms.get(row.called.room) ?? { id: row.called.room, kind: "break_out" });
+    if (this.whyNoCall) return this.#tell(this.whyNoCall);
     await this.#do(async () => this.#open(await ask("POST", calls, { kind: "break_out", connections: [id] })));
   }
 
@@ -73,7 +91,7 @@ export class Calls {
     const size = this.#feed.exam.hall?.size ?? null;
     const n = [...this.#feed.rows.values()].filter((row) => (row.room_id ?? null) !== null && row.seb !== "closed").length;
     const words = t(size === null ? "call.hall_ask_unbounded" : n > size ? "call.hall_too_many" : "call.hall_ask", { size, n });
-    if (!(await this.#confirm(words, t("call.hall_open")))) return;
+    if (!(await this.#confirm(`${words} ${this.hostWords}`.trim(), t("call.hall_open")))) return;
     await this.#do(async () => this.#open(await ask("POST", calls, { kind: "town_hall" })));
   }
 
@@ -172,10 +190,16 @@ export class Calls {
     const reason = exam?.cannot?.[need] ?? "";
     button.hidden = !exam || (!can && !reason);
     const isShut = !OF_ANY_PAGE.has(wish) && (!here || here.state !== "open");
-    const why = !can ? reason : isShut ? t("call.room_not_open") : "";
+    const why = !can ? reason : isShut ? t("call.room_not_open") : this.#opensCall(wish) ? this.whyNoCall : this.#whyNot(wish);
     set(button, "aria-disabled", why ? "true" : null);
     button.dataset.reason = why;
-    set(button, "title", why || null);
+    set(button, "title", why || (this.#opensCall(wish) && this.hostWords) || null);
+  }
+
+  /** Whether pressing this opens a call, rather than entering one that is there. */
+  #opensCall(wish) {
+    if (wish === "town_hall") return !this.#hallRoom;
+    return wish === "talk" && this.#feed.rows.get(page.connectionId)?.called?.kind !== "break_out";
   }
 
   #button(wish) {
@@ -211,7 +235,7 @@ export class Calls {
     const problem = this.#outcome.text || voice?.problem || "";
     const isLive = Boolean(voice?.isOn);
     place.dataset.tone = problem ? "warning" : isLive ? "live" : "none";
-    const text = problem || (voice?.isAsking ? t("call.asking") : isLive ? this.#liveWords(voice) : "");
+    const text = problem || (voice?.isAsking ? t(page.meetingFrame ? "call.asking_meeting" : "call.asking") : isLive ? this.#liveWords(voice) : "");
     const link = problem ? this.#outcome.link : null;
     const mark = `${text} ${link?.href ?? ""}`;
     if (place.dataset.mark === mark) return;

@@ -128,6 +128,7 @@ class Entrance {
     say(place, t(`meeting.state.${state}`));
     place.title = detail;
     this.showNote(state);
+    calls.show();
     find("do=again").hidden = state === "joining" || state === "joined";
     for (const button of document.querySelectorAll('[data-do="tiles"], [data-do="mute_all"]')) button.disabled = state !== "joined" || (button.dataset.do === "mute_all" && this.note !== "");
   }
@@ -150,8 +151,15 @@ class Entrance {
 const entrance = new Entrance();
 const devices = new MeetingDevices(entrance);
 const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
-const calls = new Calls(feed, { voice, heardBy });
+const calls = new Calls(feed, { voice, heardBy, whyNot });
 const people = new PeopleList({ may: () => entrance.note === "", pin, mute, remove, flag: (row) => flags.flag(row), calls });
+
+/** Nobody is live who is not in the meeting; and in focus mode candidates see its host alone, so a guest would be shown to nobody. */
+function whyNot(wish) {
+  if (!["audio", "video"].includes(wish) || voice.wish[wish]) return "";
+  if (entrance.state !== "joined") return t("call.not_in_meeting");
+  return wish === "video" && page.meetingFrame && entrance.note ? t("call.guest_unseen") : "";
+}
 
 /** Heard by whom this page finds in the meeting, as far as the server lets them hear. */
 function heardBy() {

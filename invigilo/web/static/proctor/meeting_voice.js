@@ -19,7 +19,10 @@ export class MeetingDevices {
   /** After coming back into the meeting, where everybody of ours begins muted. */
   again() {
     this.#wasOn = { audio: false, video: false };
-    if (this.#wish.audio || this.#wish.video) this.use(this.#wish);
+    if (!this.#wish.audio && !this.#wish.video) return;
+    this.use(this.#wish).catch(() => {
+      for (const [media, isOn] of Object.entries(this.#wish)) if (isOn) this.onEnded(media);
+    });
   }
 
   /** What the meeting says of our devices: somebody muted us, or a device failed. */

@@ -160,6 +160,6 @@ export class Voice {
 
 function sentenceOf(error, change) {
   const device = change.video ? "camera" : "microphone";
-  const kind = { NotAllowedError: "refused", SecurityError: "refused", NotFoundError: "missing", OverconstrainedError: "missing", NotReadableError: "in_use", AbortError: "in_use" }[error?.name] ?? "failed";
+  const kind = { NotAllowedError: "refused", SecurityError: "refused", NotFoundError: "missing", OverconstrainedError: "missing", NotReadableError: "in_use", AbortError: "in_use", ByHandError: "by_hand" }[error?.name] ?? "failed";
   return t(`call.${device}.${kind}`);
 }
