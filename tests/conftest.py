@@ -34,6 +34,11 @@ passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 CHROMIUM_FLAGS = [*chromium.FAKE_CAMERA, "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: much of a test's time is waiting for browsers, other processes and clocks."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Any]:
     """A PostgreSQL server of this worker's own, on a Unix socket; its folder is short because socket paths must be."""
