@@ -100,6 +100,7 @@ class MeetingHosts:
             passcode=plain,
             encrypted_passcode=encrypted,
             waits_for_host=row["waits_for_host"],
+            is_focused=row["is_focused"],
             attempts=row["attempts"],
             retry_at=row["retry_at"],
             reason=row["reason"],

@@ -173,9 +173,13 @@ class Provider(Protocol):
     ProviderRefused (never, as asked) or ProviderCredentials (an administrator must act).
     """
 
-    features: frozenset[Feature]
-    cannot: Mapping[Feature, str]
-    """Of `CALLS` those it lacks, each with the reason as a sentence for proctors."""
+    @property
+    def features(self) -> frozenset[Feature]: ...
+    @property
+    def cannot(self) -> Mapping[Feature, str]:
+        """Of `CALLS` those it lacks, each with the reason as a sentence for proctors."""
+        ...
+
     hall_size: int | None
     """How many candidates its town hall bears; None: as many as come."""
 

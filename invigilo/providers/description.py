@@ -96,6 +96,11 @@ JAAS_ADDRESS = "https://8x8.vc"
 HALL_SIZE = 100
 """Candidates in a built-in town hall: the proctor's browser sends to each of them by itself."""
 
+PROCTOR_SEATS = 3
+"""Of a Zoom meeting's places, those a town hall keeps for proctors."""
+ZOOM_HALL_SIZE = 100 - PROCTOR_SEATS
+"""Until a host's own settings say how many a meeting of theirs holds: what every licence does (zoom.md §1)."""
+
 BUILTIN = ServiceDescription(
     "builtin",
     (),
@@ -184,6 +189,7 @@ ZOOM = ServiceDescription(
         "zoom_one_account",
         "media_not_provable",
     ),
+    hall_size=ZOOM_HALL_SIZE,
 )
 """Zoom, with licensed users of one account as hosts (zoom.md §3.1, §11)."""
 

@@ -35,7 +35,7 @@ from invigilo.providers.base import (
     Slots,
     ZoomTicket,
 )
-from invigilo.providers.description import UNFOCUSED, ZOOM
+from invigilo.providers.description import PROCTOR_SEATS, UNFOCUSED, ZOOM
 from invigilo.providers.jitsi_tokens import ROOM_NAME, opaque_identity
 from invigilo.providers.zoom_client import (
     CREATE,
@@ -83,8 +83,6 @@ FIRST_RETRY, LONGEST_RETRY = 5_000, 3_600_000  # ms between two tries to delete 
 PROBE_IS_OVER = 3_600_000  # ms; no test runs that long
 PAGE_SIZE = "300"
 MOST_PAGES = 40
-PROCTOR_SEATS = 3
-"""Of a meeting's places, those a town hall keeps for proctors."""
 DURATION_MOST = 24 * 60  # minutes; Zoom ends nothing by it
 _NOT_RUNNING = {3000, 3007, 3161}
 _HOST_GONE = {1001, 1010, 3161}
@@ -110,16 +108,23 @@ class ZoomProvider:
         self.client = ZoomClient(settings, clock=clock, trust=trust, waits=self._waits)
         self._cannot_list_participants = False
         self._capacities: dict[str, int] = {}
-        self.features = ZOOM.features
-        self.cannot = ZOOM.calls_missing
         self.hall_size: int | None = ZOOM.hall_size
-        if not settings.focus_mode:
-            self._show_nobody()
 
-    def _show_nobody(self) -> None:
-        """A meeting without focus mode shows candidates each other, so none is shown to them."""
-        self.features = ZOOM.features - {Feature.BROADCAST_VIDEO}
-        self.cannot = {**ZOOM.calls_missing, Feature.BROADCAST_VIDEO: UNFOCUSED}
+    @property
+    def features(self) -> frozenset[Feature]:
+        return ZOOM.features if self._is_focused else ZOOM.features - {Feature.BROADCAST_VIDEO}
+
+    @property
+    def cannot(self) -> Mapping[Feature, str]:
+        focused = ZOOM.calls_missing
+        return focused if self._is_focused else {**focused, Feature.BROADCAST_VIDEO: UNFOCUSED}
+
+    @property
+    def _is_focused(self) -> bool:
+        """A meeting without focus mode shows candidates each other, so as long as there is one nobody is shown to them."""
+        return self._settings.focus_mode and all(
+            one.is_focused for one in self._book.bookings() if one.is_current
+        )
 
     async def check(self) -> None:
         """Prove it all; the first step that fails is raised."""
@@ -312,8 +317,8 @@ class ZoomProvider:
         block = found.get("settings")
         settings = cast("dict[str, Any]", block) if isinstance(block, dict) else {}
         is_open = settings.get("join_before_host") is not False
-        if self._settings.focus_mode and settings.get("focus_mode") is False:
-            self._show_nobody()
+        is_focused = settings.get("focus_mode") is not False
+        if self._settings.focus_mode and not is_focused:
             log.warning("zoom_without_focus_mode", host_number=self._number_of(booking.host))
         await self._book.change(
             booking,
@@ -322,6 +327,7 @@ class ZoomProvider:
             passcode=passcode,
             encrypted_passcode=str(found.get("encrypted_password") or passcode),
             waits_for_host=not is_open,
+            is_focused=is_focused,
         )
 
     # --- closing ---

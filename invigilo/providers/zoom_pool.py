@@ -42,6 +42,8 @@ class Booking:
     encrypted_passcode: str = field(default="", repr=False)
     waits_for_host: bool = False
     """The account does not let candidates begin without a host."""
+    is_focused: bool = True
+    """Participants see hosts only, so a host may be shown to them."""
     attempts: int = 0
     """Deletions that failed."""
     retry_at: int = 0

@@ -54,6 +54,7 @@ from invigilo.providers.zoom_client import (
     ZoomError,
 )
 from invigilo.providers.zoom_meeting import (
+    MARK,
     PROBE,
     PasscodeRules,
     capacity_of,
@@ -74,6 +75,7 @@ WARN_BEFORE = timedelta(days=45)
 RAISED_IN = (2, 5, 8, 11)
 """Months on whose first weekend Zoom raises the lowest SDK version it lets in (zoom.md §4.2)."""
 LIVE_LIMITS = {"None": 1, "Basic": 2}
+_STILL_RUNNING = 3002
 CLEAN_UP_WITHIN = 20.0
 PROBE_SUBJECT = "Invigilo test"
 
@@ -99,7 +101,7 @@ async def meeting_to_join(
     client = ZoomClient(settings, clock=clock, trust=trust, waits=waits)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(client.session())
-        run = _Run(settings, client, http, clock, trust)
+        run = _Run(settings, client, http, clock, trust, waits or Waits())
         stack.push_async_callback(run.clean_up)
         try:
             async with asyncio.timeout(STEP_WITHIN):
@@ -122,7 +124,7 @@ async def prove_zoom(
     client = ZoomClient(settings, clock=clock, trust=trust, waits=waits)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(client.session())
-        run = _Run(settings, client, http, clock, trust)
+        run = _Run(settings, client, http, clock, trust, waits or Waits())
         stack.push_async_callback(run.clean_up)
         yield await run.step("zoom_token", run.token)
         yield await run.step("zoom_scopes", run.scopes)
@@ -150,8 +152,10 @@ class _Run:
         http: aiohttp.ClientSession,
         clock: Clock,
         trust: ssl.SSLContext | None,
+        waits: Waits,
     ) -> None:
         self._settings = settings
+        self._waits = waits
         self._client = client
         self._http = http
         self._clock = clock
@@ -307,8 +311,8 @@ class _Run:
         last = ProofFailed("zoom_join_hosts_busy")
         for host in self._settings.hosts:
             try:
-                if await self._live_at(host) >= self._settings.per_host:
-                    continue  # an exam is there: neither may keep the other out
+                if await self._held_at(host) >= self._settings.per_host:
+                    continue  # an exam is there, or about to begin: neither may keep the other out
                 return self._ticket(await self._probe_at(host))
             except ProofFailed as why:
                 last = why
@@ -317,10 +321,20 @@ class _Run:
                 last = ProofFailed(cause, **values)
         raise last
 
-    async def _live_at(self, host: str) -> int:
-        params = {"type": "live", "page_size": "300"}
-        reply = await self._client.call(self._http, MEETINGS, host=host, params=params)
-        return len(objects(reply.body.get("meetings")))
+    async def _held_at(self, host: str) -> int:
+        """Meetings of this host that are live, or are rooms in which nobody is yet."""
+        live, planned = [
+            objects(
+                (
+                    await self._client.call(
+                        self._http, MEETINGS, host=host, params={"type": kind, "page_size": "300"}
+                    )
+                ).body.get("meetings")
+            )
+            for kind in ("live", "scheduled")
+        ]
+        rooms = [one for one in planned if _is_room(str(one.get("agenda") or ""))]
+        return len({number_of(one.get("id")) for one in (*live, *rooms)})
 
     def _ticket(self, made: Mapping[str, Any]) -> ZoomTicket:
         """As a candidate's: key and secret sign it like a host's, and no host key leaves the server for a test."""
@@ -387,10 +401,22 @@ class _Run:
                     if found:
                         self._probes[host] = found
                 for number in list(self._probes.values()):
-                    with suppress(ZoomError, MissingScope):
-                        await self._client.call(self._http, END, meeting=number, body={"action": "end"})
-                    with suppress(ZoomError):
-                        await self._client.call(self._http, DELETE, meeting=number)
+                    with suppress(ProviderError, ZoomError):
+                        await self._end_and_delete(number)
+
+    async def _end_and_delete(self, number: str) -> None:
+        """One that still ends is asked again: the browser may have been in it a moment ago (zoom.md §3.4)."""
+        for pause in (1.0, 2.0, 4.0, 0.0):
+            with suppress(ZoomError, MissingScope):
+                await self._client.call(self._http, END, meeting=number, body={"action": "end"})
+            try:
+                await self._client.call(self._http, DELETE, meeting=number)
+            except ZoomError as error:
+                if error.code != _STILL_RUNNING:
+                    return
+                await self._waits.sleep(pause)
+            else:
+                return
 
     async def _find(self, host: str, mark: str) -> str:
         reply = await self._client.call(
@@ -541,6 +567,10 @@ def failure(cause: str) -> ProviderError:
     return ProviderRefused(
         "The Zoom account is not set up for exams. An administrator should test the service's settings."
     )
+
+
+def _is_room(agenda: str) -> bool:
+    return agenda.startswith(f"{MARK}:") and not agenda.startswith(PROBE)
 
 
 def _block(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -224,6 +224,7 @@ meeting_bookings = Table(
     Column("meeting_id", String(32), nullable=False, server_default=text("''")),
     Column("passcodes_encrypted", Text),
     Column("waits_for_host", Boolean, nullable=False, server_default=text("false")),
+    Column("is_focused", Boolean, nullable=False, server_default=text("true")),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("retry_at", Ms, nullable=False, server_default="0"),
     Column("reason", Text, nullable=False, server_default=text("''")),

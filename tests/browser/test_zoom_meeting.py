@@ -211,7 +211,7 @@ async def test_the_sdks_pair_is_proven_by_a_join_of_the_administrators_browser(
         seed.sdk_account_id = "acc-1"
 
         # Nothing is said of the pair when every host is at work, and nothing when the asker goes away.
-        hosts_live = Fault("GET", "meetings$", times=2, status=200, body={"meetings": [{"id": 1}]})
+        hosts_live = Fault("GET", "meetings$", times=4, status=200, body={"meetings": [{"id": 1}]})
         site.zoom.api.faults.append(hosts_live)
         await tested("Passed")
         await expect(step("zoom_sdk")).to_have_attribute("data-outcome", "not_provable")
@@ -342,6 +342,8 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
                 await says(one, "town_hall.quiet")
                 await expect(member(hall, wire, "present")).to_be_visible()
                 await expect(one.locator("[data-meeting]")).to_have_attribute("data-receives", "nothing")
+                pictures = frame(one).locator("html")
+                await expect(pictures).to_have_attribute("data-pictures", "hidden")
             assert len(set(meetings) - home) == 1
             await speak(hall)
             await press(hall, "video")
@@ -351,6 +353,7 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
                 await hears(one, sound=True)
                 await expect(one.locator("[data-meeting]")).to_have_attribute("data-receives", "something")
                 await expect(frame(one).locator(".zoom-tile img[src^='data:']")).to_have_count(1)
+                await expect(frame(one).locator(".zoom-tile img[src^='data:']")).to_be_visible()
                 await expect(frame(one).locator(".zoom-tile")).to_have_count(2)  # oneself and the host
             async with asyncio.timeout(PATIENCE):
                 assert await in_frame(other, MUTED_AGAIN), "candidates do not hear each other"

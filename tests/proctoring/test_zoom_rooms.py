@@ -21,7 +21,7 @@ from invigilo.exams.model import Exam, JoinBy
 from invigilo.monitoring.live import LiveConnection
 from invigilo.proctoring.calls import Opened
 from invigilo.proctoring.model import Perception, RoomKind, RoomState
-from invigilo.providers.base import Slots
+from invigilo.providers.base import Feature, Slots
 from invigilo.simulate.zoom_api import Fault
 from invigilo.simulate.zoom_meetings import Meeting
 from invigilo.simulate.zoom_reports import signature
@@ -500,6 +500,16 @@ async def test_nobody_is_shown_where_zoom_made_a_meeting_without_focus_mode(tmp_
         assert refused.value.code == "service_cannot"
         await app.calls.hold(_exam(site, wire), room, "p", Perception(audio=True), by=await person(site))
         await until(lambda: wire.live.receive == (True, False, False))
+        provider = app.rooms._provider_of(_exam(site, wire))
+        assert Feature.BROADCAST_VIDEO not in provider.features
+        await wire.delete()
+        async with app.work() as w:
+            await w.db.execute(update(exams).values(ends_at=to_ms(app.clock.now() - timedelta(hours=2))))
+            await directory_changed(w)
+        await app.directory.follow()
+        await until(
+            lambda: Feature.BROADCAST_VIDEO in provider.features
+        )  # with the meeting that goes is gone what it lacked
 
 
 @pytest.mark.spec("live-proctoring", 54)

@@ -14,6 +14,7 @@ from invigilo.providers.description import ZOOM, BadFields, check_values
 from invigilo.providers.proof import Outcome, prove
 from invigilo.providers.steps import ZOOM_STEPS, ProofFailed, Step
 from invigilo.providers.zoom import ZoomProvider
+from invigilo.providers.zoom_client import Waits
 from invigilo.providers.zoom_join import put_in, steps_of_join, wants_join
 from invigilo.providers.zoom_proof import meeting_to_join, next_raise
 from invigilo.providers.zoom_settings import ZoomSettings
@@ -153,6 +154,32 @@ async def test_without_a_meeting_there_is_no_join_and_nothing_stays(fault: Fault
             async with meeting_to_join(settings, clock=SystemClock()):
                 pytest.fail("there is no meeting to join")
         assert why.value.cause == cause
+        assert stand_in.core.meetings == {}
+
+
+async def test_a_host_whose_room_waits_for_its_people_is_left_to_them() -> None:
+    """Nobody is in it yet, so it is not live: the exam begins in a minute."""
+    async with zoom_stand_in() as stand_in:
+        settings = ZoomSettings.of(zoom_values(stand_in.url))
+        for host in settings.hosts:
+            user = stand_in.core.user(host)
+            assert user is not None
+            stand_in.core.create(user, {"agenda": "invigilo:0f3a:room", "type": 2})
+        with pytest.raises(ProofFailed) as why:
+            async with meeting_to_join(settings, clock=SystemClock()):
+                pytest.fail("the hosts are taken")
+        assert why.value.cause == "zoom_join_hosts_busy"
+
+
+async def test_a_meeting_that_still_ends_is_deleted_once_it_has() -> None:
+    async def at_once(_seconds: float) -> None:
+        return
+
+    async with zoom_stand_in() as stand_in:
+        settings = ZoomSettings.of(zoom_values(stand_in.url))
+        async with meeting_to_join(settings, clock=SystemClock(), waits=Waits(at_once)):
+            still = {"code": 3002, "message": "in progress"}
+            stand_in.api.faults.append(Fault("DELETE", "meetings/", 2, status=400, body=still))
         assert stand_in.core.meetings == {}
 
 

@@ -39,7 +39,7 @@ async def standings(db: AsyncConnection, exam_id: int, only: Sequence[int] | Non
     if only is None:
         return await _standings(db, exam_id, None)
     found: list[Standing] = []
-    for ids in pieces(only):
+    for ids in pieces(sorted(only)):  # written in this order, as confirmations are: nobody waits in a ring
         found += await _standings(db, exam_id, ids)
     return found
 

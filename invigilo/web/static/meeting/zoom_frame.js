@@ -49,6 +49,7 @@ class Stay {
   }
 
   async enter() {
+    this.#showPictures();
     try {
       await loadSdk();
     } catch (error) {
@@ -150,6 +151,7 @@ class Stay {
   /** Another broadcast, in the same meeting: nobody has to leave it for that. */
   receive({ audio, video }) {
     this.#wishes = { ...this.#wishes, audio, video };
+    this.#showPictures();
     if (!this.isIn || this.isOver) return;
     this.#hear();
     this.#look();
@@ -183,6 +185,12 @@ class Stay {
     this.#sound = audio;
     this.#isSilent = null;
     this.#hear();
+  }
+
+  /** Whatever Zoom would show, with or without focus mode: others are for candidates to see only while a proctor may be seen. */
+  #showPictures() {
+    const isHidden = this.#wishes.role === "candidate" && !this.#wishes.video;
+    document.documentElement.dataset.pictures = isHidden ? "hidden" : "shown";
   }
 
   /** Zoom's frame is seen while a proctor may be seen in it, and while it wants "Join Audio" or "Start Video" pressed. */
