@@ -95,8 +95,8 @@ export class ZoomMeeting {
   }
 
   #plainWishes() {
-    const { role, language, audio, video, talk } = this.#wishes;
-    return { role, language, audio: Boolean(audio), video: Boolean(video), talk: Boolean(talk) };
+    const { role, language, audio, video, alone } = this.#wishes;
+    return { role, language, audio: Boolean(audio), video: Boolean(video), alone: Boolean(alone) };
   }
 
   #tell(message) {
@@ -110,9 +110,9 @@ export class ZoomMeeting {
   }
 
   /** What a candidate may receive has changed: a join takes Zoom ten seconds, so the meeting is kept. */
-  receive({ audio, video }) {
-    this.#wishes = { ...this.#wishes, audio, video };
-    if (!this.isOver) this.#tell({ t: "receive", audio: Boolean(audio), video: Boolean(video) });
+  receive({ audio, video, alone }) {
+    this.#wishes = { ...this.#wishes, audio, video, alone };
+    if (!this.isOver) this.#tell({ t: "receive", audio: Boolean(audio), video: Boolean(video), alone: Boolean(alone) });
   }
 
   /**
