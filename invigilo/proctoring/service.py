@@ -540,6 +540,7 @@ class Rooms:
     async def refresh(self) -> set[int]:
         """Read the rooms of exams that changed; returns those exams."""
         changed, self._stale = self._stale, set()
+        before = {exam_id: self._called.get(exam_id, {}) for exam_id in changed}
         try:
             async with self._reading() as w:
                 now = self._clock.now_ms()
@@ -552,7 +553,24 @@ class Rooms:
         except Unavailable:
             self._stale |= changed
             return set()
+        for exam_id in changed:
+            self._tell_company(before[exam_id], self._called[exam_id])
         return changed
+
+    def _tell_company(self, before: dict[int, list[int]], now: dict[int, list[int]]) -> None:
+        """Whoever is called aside with other people than before, or with fewer."""
+        for room_id, members in now.items():
+            if members == before.get(room_id):
+                continue
+            for live in (self._live.by_id.get(one) for one in members):
+                if live is not None:
+                    self._live.changed(live)
+
+    def is_alone(self, live: LiveConnection) -> bool:
+        """Whether it is the only one called into its break-out room, as last read; nobody is ever added to one."""
+        if live.room_id is None or live.room_kind != RoomKind.BREAK_OUT.value:
+            return False
+        return self._called.get(live.exam_id or 0, {}).get(live.room_id) == [live.id]
 
     async def look_again(self, exam: Exam) -> None:
         """Read this exam's rooms now: somebody asks for one opened a moment ago, perhaps at another node."""

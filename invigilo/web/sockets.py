@@ -115,7 +115,7 @@ class Sockets:
         exam_id = live.exam_id or 0
         welcome = self._welcome(live, hello.language)
         mine = self._hub.candidate_arrived(live.id, exam_id, hello.tab, welcome=welcome)
-        mine.told_place, mine.told_watchers = _place_of(live), welcome["watchers"]
+        mine.told_place, mine.told_watchers = self._place_of(live), welcome["watchers"]
         mine.told_about = self._about(live)
         self._connections.live.heard(live, "page")
         allowance = Allowance(limits.CANDIDATE_RATE, limits.CANDIDATE_BURST)
@@ -202,7 +202,21 @@ class Sockets:
         }
 
     def _place_message(self, live: LiveConnection) -> dict[str, Any]:
-        return {**place_message(live), "meeting": self._exam_at_service(live) is not None}
+        return {
+            **place_message(live),
+            "alone": self._rooms.is_alone(live),
+            "meeting": self._exam_at_service(live) is not None,
+        }
+
+    def _place_of(self, live: LiveConnection) -> tuple[Any, ...]:
+        return (
+            live.revision,
+            live.room_id,
+            live.room_state,
+            live.receive,
+            live.is_beyond,
+            self._rooms.is_alone(live),
+        )
 
     def _still(self, mine: CandidateSocket, live: LiveConnection, jpeg: bytes, allowance: Allowance) -> bool:
         if len(jpeg) > limits.STILL_SIZE:
@@ -436,7 +450,7 @@ class Sockets:
         if ended is not None:
             self._hub.end_candidate(live.id, ended)
             return
-        place = _place_of(live)
+        place = self._place_of(live)
         if mine.told_place != place:
             mine.outbox.put({"t": "placed", **self._place_message(live)})
             mine.told_place = place
@@ -619,10 +633,6 @@ def place_message(live: LiveConnection) -> dict[str, Any]:
         "chat": chat,
         "beyond": live.is_beyond,
     }
-
-
-def _place_of(live: LiveConnection) -> tuple[Any, ...]:
-    return live.revision, live.room_id, live.room_state, live.receive, live.is_beyond
 
 
 def _shown(message: Message) -> dict[str, Any]:

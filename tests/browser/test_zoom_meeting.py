@@ -284,6 +284,15 @@ MUTED_AGAIN = """new Promise((done) => {
 })"""
 """A candidate unmutes in Zoom's own bar while a proctor speaks to all."""
 
+KEEP_ASKED = """(() => {
+  window.asked = [];
+  const { mute } = ZoomMtg;
+  ZoomMtg.mute = (wish) => (window.asked.push(wish), mute.call(ZoomMtg, wish));
+  window.isMuted = new Promise((done) => ZoomMtg.inMeetingServiceListener("onUserUpdate", () =>
+    ZoomMtg.getCurrentUser({ success: ({ result }) => result.currentUser.muted && done() })));
+})()"""
+"""What a candidate's page asks of Zoom's microphone, until it has seen itself muted."""
+
 
 @pytest.mark.spec("live-proctoring", 42)
 async def test_candidates_are_called_aside_and_together_and_come_home(
@@ -319,12 +328,19 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
             await hall_button.click(force=True)
             await expect(room.locator("[data-call-state]")).to_contain_text("All 3 hosts")
 
+            grace = await proctor(browser, site, "grace")
+            second = await opened(grace, talk.url)
+            await expect(second.locator("[data-meeting-note]")).to_contain_text("colleague")
             await speak(talk)
             await says(page, "break_out.speaks")
             await hears(page, sound=True)
-            await until(
-                lambda: [one.is_muted for one in meetings[aside].inside() if not one.is_host] == [False]
-            )
+            (leas,) = [one for one in meetings[aside].inside() if one.name == "Lea"]
+            await until(lambda: not leas.is_muted)
+            await in_frame(page, KEEP_ASKED)
+            await member(talk, lea, "present").locator("[data-act='mute']").click()
+            await in_frame(page, "isMuted")
+            assert await in_frame(page, "asked") == [], "the host's muting is not undone"
+            await grace.close()
             await press(talk, "close")
             await says(page, "nothing")
             await until(lambda: set(meetings) == home)
@@ -357,6 +373,12 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
                 await expect(frame(one).locator(".zoom-tile")).to_have_count(2)  # oneself and the host
             async with asyncio.timeout(PATIENCE):
                 assert await in_frame(other, MUTED_AGAIN), "candidates do not hear each other"
+            await site.change_definition(focus_mode="false")  # nobody may be shown any more, while one is
+            for one in (page, other):
+                await says(one, "town_hall.speaks")
+            await expect(hall.locator("[data-call-state]")).to_contain_text("Without focus mode")
+            await expect(hall.locator('[data-call="video"]')).to_have_attribute("aria-pressed", "false")
+            await expect(hall.locator('[data-call="audio"]')).to_have_attribute("aria-pressed", "true")
             await press(hall, "chat")
             for one in (page, other):
                 await expect(one.locator("[data-say]")).to_be_visible()  # by our own page, not by Zoom's chat

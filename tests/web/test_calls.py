@@ -162,6 +162,24 @@ async def test_one_to_one_and_its_window(server: Server, ada: Browser, lea: Cand
         assert window.status == 404, "its last member left"
 
 
+async def test_a_page_learns_whether_its_candidate_is_called_alone(
+    server: Server, ada: Browser, lea: Candidate
+) -> None:
+    tom = await candidate_in(server, "Linear Algebra")
+    async with candidate_page(server, lea) as page, candidate_page(server, tom) as other:
+        both = {"kind": "break_out", "connections": [lea.id, tom.id]}
+        assert (await ask(ada, "POST", "/calls", both)).status == 201
+        for one in (page, other):
+            await placed_in(one, "break_out")
+        await server.app.rooms.refresh()
+        for one in (page, other):
+            seen = await one.barrier()
+            assert not any(frame.get("alone") for frame in seen), "neither, at no moment"
+        assert (await tom.wire.delete()).status == 200
+        placed = await page.until(t="placed", alone=True)
+        assert placed["room"]["kind"] == "break_out"
+
+
 async def test_holds_that_do_not_count_are_answered(server: Server, ada: Browser, lea: Candidate) -> None:
     exam = exam_called(server, "Linear Algebra")
     async with proctor_page(ada, exam) as (wall, _):

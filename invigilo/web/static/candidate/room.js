@@ -15,6 +15,7 @@ export class Room {
   #frame;
   #again;
   #place = null;
+  #isAlone = false;
   #meeting = null;
   #pause = FIRST_PAUSE;
   #cancel = null;
@@ -39,15 +40,14 @@ export class Room {
     const isOpen = message.room !== null && message.room.state === "open";
     const place = isOpen && {
       room: message.room.id,
-      talk: message.room.kind === "break_out",
       audio: message.receive_audio,
       video: message.receive_video,
     };
+    this.#isAlone = message.alone; // no part of the place: a meeting that takes no news is not left for it
     const isSame = JSON.stringify(place) === JSON.stringify(this.#place);
-    if (isSame) return this.tell();
-    if (place && this.#place?.room === place.room && this.#meeting?.receive) {
+    if (place && this.#place?.room === place.room && (isSame || this.#meeting?.receive)) {
       this.#place = place;
-      this.#meeting.receive(place);
+      this.#meeting?.receive?.({ ...place, alone: this.#isAlone });
       return this.tell();
     }
     this.leave();
@@ -89,7 +89,7 @@ export class Room {
       frame: pageData.frame_path,
       audio: this.#place.audio,
       video: this.#place.video,
-      talk: this.#place.talk,
+      alone: this.#isAlone,
     };
     const mine = enter(message, this.#frame, wishes, {
       state: (state) => mine === this.#meeting && this.#heard(state, mine.code ?? 0),

@@ -42,7 +42,7 @@ export class ZoomMeeting {
   #frame = null;
   #timer = 0;
   #own = { audio: false, video: false };
-  #waiting = null;
+  #waiting = new Set(); // `{look, end}` of each `send` whose device is not on yet
   #listen = (event) => this.#take(event);
 
   constructor(ticket, parent, wishes, heard) {
@@ -81,7 +81,7 @@ export class ZoomMeeting {
         return this.#become("joined", "");
       case "own":
         this.#own[data.media] = data.on === true;
-        this.#waiting?.look();
+        for (const one of this.#waiting) one.look();
         return this.#heard.own?.(data.media, data.on === true);
       case "stage":
         return this.#heard.stage?.(data.shown === true);
@@ -95,8 +95,8 @@ export class ZoomMeeting {
   }
 
   #plainWishes() {
-    const { role, language, audio, video, talk } = this.#wishes;
-    return { role, language, audio: Boolean(audio), video: Boolean(video), talk: Boolean(talk) };
+    const { role, language, audio, video, alone } = this.#wishes;
+    return { role, language, audio: Boolean(audio), video: Boolean(video), alone: Boolean(alone) };
   }
 
   #tell(message) {
@@ -110,9 +110,9 @@ export class ZoomMeeting {
   }
 
   /** What a candidate may receive has changed: a join takes Zoom ten seconds, so the meeting is kept. */
-  receive({ audio, video }) {
-    this.#wishes = { ...this.#wishes, audio, video };
-    if (!this.isOver) this.#tell({ t: "receive", audio: Boolean(audio), video: Boolean(video) });
+  receive({ audio, video, alone }) {
+    this.#wishes = { ...this.#wishes, audio, video, alone };
+    if (!this.isOver) this.#tell({ t: "receive", audio: Boolean(audio), video: Boolean(video), alone: Boolean(alone) });
   }
 
   /**
@@ -122,14 +122,16 @@ export class ZoomMeeting {
   async send(media, isOn) {
     if (!this.#command("send", { media, on: isOn }) || !isOn || this.#own[media]) return;
     let timer = 0;
+    let mine = null;
     const pressed = new Promise((done, failed) => {
       const end = () => failed(Object.assign(new Error("nobody pressed"), { name: "ByHandError" }));
-      this.#waiting = { look: () => this.#own[media] && done(), end };
+      mine = { look: () => this.#own[media] && done(), end };
       timer = setTimeout(end, PRESSED_WITHIN);
     });
+    this.#waiting.add(mine);
     await pressed.finally(() => {
       clearTimeout(timer);
-      this.#waiting = null;
+      this.#waiting.delete(mine);
     });
   }
 
@@ -173,7 +175,7 @@ export class ZoomMeeting {
   #dispose() {
     clearTimeout(this.#timer);
     removeEventListener("message", this.#listen);
-    this.#waiting?.end();
+    for (const one of this.#waiting) one.end();
     this.participants.clear();
     this.isModerator = false;
     const frame = this.#frame;

@@ -37,6 +37,7 @@ class Stay {
   #own = { audio: false, video: false };
   #isShown = null;
   #isSilent = null;
+  #speaks = false; // whether we are heard by proctors alone, who may mute us all the same
   #wantsVoice = false;
   #sound = null; // by what our own sound goes: "computer", or "" before it is joined
   #timer = 0;
@@ -149,8 +150,8 @@ class Stay {
   // --- what a candidate receives ---
 
   /** Another broadcast, in the same meeting: nobody has to leave it for that. */
-  receive({ audio, video }) {
-    this.#wishes = { ...this.#wishes, audio, video };
+  receive({ audio, video, alone }) {
+    this.#wishes = { ...this.#wishes, audio, video, alone };
     this.#showPictures();
     if (!this.isIn || this.isOver) return;
     this.#hear();
@@ -171,12 +172,16 @@ class Stay {
 
   /**
    * Zoom plays everybody or nobody, so while candidates hear a proctor their pages keep them from hearing each other: each is
-   * muted, but who is alone with the proctors, who speaks.
+   * muted, but who is alone with the proctors, who is unmuted once: a host who mutes them then is not undone. Who is alone is
+   * said by the server: a second proctor in the meeting is no moderator there.
    */
-  #keepApart(me, others) {
-    if (!this.#wishes.audio || me.audio === "") return;
-    const isAlone = this.#wishes.talk && others.every((one) => one.moderator);
-    if (me.muted === isAlone) window.ZoomMtg.mute({ userId: this.me, mute: !isAlone });
+  #keepApart(me) {
+    const isHeard = this.#wishes.audio && me.audio !== "" && typeof me.muted === "boolean";
+    const speaks = isHeard && this.#wishes.alone;
+    const begins = speaks && !this.#speaks;
+    this.#speaks = speaks;
+    if (begins && me.muted) window.ZoomMtg.mute({ userId: this.me, mute: false });
+    if (isHeard && !speaks && me.muted === false) window.ZoomMtg.mute({ userId: this.me, mute: true });
   }
 
   /** Joined sound is new sound: what was stopped before it counts no more. */
@@ -214,7 +219,7 @@ class Stay {
   /** Candidates are about to hear the meeting: of several, nobody else is to be heard. */
   #quieten() {
     const candidates = this.others?.filter((one) => !one.moderator) ?? [];
-    if (candidates.length > 1) window.ZoomMtg.muteAll({ muteAll: true });
+    if (!this.#wishes.alone && candidates.length > 1) window.ZoomMtg.muteAll({ muteAll: true });
   }
 
   #tellOwn(me) {
@@ -247,7 +252,7 @@ class Stay {
         this.others = people;
         if (me && this.#wishes.role === "candidate") {
           this.#lookAtSound(me);
-          this.#keepApart(me, people);
+          this.#keepApart(me);
           this.#show(me);
         } else if (me) this.#tellOwn(me);
         tell({ t: "people", people });

@@ -183,14 +183,16 @@ export class Calls {
     this.#showOthers(here);
   }
 
+  /** What is on can always be switched off. */
   #offer(wish, need, exam, here) {
     const button = this.#button(wish);
     if (!button) return;
     const can = exam?.can?.includes(need) ?? false;
     const reason = exam?.cannot?.[need] ?? "";
-    button.hidden = !exam || (!can && !reason);
+    const isOn = this.#voice?.wish[wish] ?? false;
+    button.hidden = !isOn && (!exam || (!can && !reason));
     const isShut = !OF_ANY_PAGE.has(wish) && (!here || here.state !== "open");
-    const why = !can ? reason : isShut ? t("call.room_not_open") : this.#opensCall(wish) ? this.whyNoCall : this.#whyNot(wish);
+    const why = isOn ? "" : !can ? reason : isShut ? t("call.room_not_open") : this.#opensCall(wish) ? this.whyNoCall : this.#whyNot(wish);
     set(button, "aria-disabled", why ? "true" : null);
     button.dataset.reason = why;
     set(button, "title", why || (this.#opensCall(wish) && this.hostWords) || null);

@@ -73,7 +73,8 @@ class Entrance {
     if (this.meeting) return;
     clearTimeout(this.timer);
     if (originOf(message) !== page.meetingOrigin) return location.reload(); // the service moved: this page may not use the new one
-    const wishes = { role: "proctor", language: page.language, title: t("meeting.frame"), frame: page.meetingFrame };
+    const alone = roomHere(feed)?.connections?.length === 1;
+    const wishes = { role: "proctor", language: page.language, title: t("meeting.frame"), frame: page.meetingFrame, alone };
     const mine = enter(message, find("meeting-frame"), wishes, {
       state: (state, detail) => mine === this.meeting && this.heard(state, detail),
       change: () => mine === this.meeting && show(),

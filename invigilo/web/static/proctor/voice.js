@@ -7,6 +7,7 @@ import { t } from "./page.js";
 
 const RENEW_EVERY = 3_000;
 const CAMERA = { width: { ideal: 320 }, height: { ideal: 240 }, frameRate: { ideal: 12, max: 12 } };
+const REFUSALS = new Set(["feature_off", "service_cannot", "room_not_open", "no_such_room"]);
 const MICROPHONE = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
 /** By how many are sent to; one camera is encoded once for each of them. */
@@ -150,10 +151,19 @@ export class Voice {
   }
 
   #refused({ code, message, room }) {
-    if (room !== this.#room() || !this.isOn || !["feature_off", "room_not_open", "no_such_room"].includes(code)) return;
+    if (room !== this.#room() || !this.isOn || !REFUSALS.has(code)) return;
     this.problem = message;
+    if (code === "service_cannot" && this.wish.video) return this.#goOnWithoutPicture();
     this.wish = { audio: false, video: false, chat: false };
     this.#devices.stop();
+    this.onChange();
+  }
+
+  /** Perhaps the picture alone is what the service lacks; if it is not, the next refusal ends everything. */
+  #goOnWithoutPicture() {
+    this.wish = { ...this.wish, video: false };
+    this.#devices.use(this.wish).catch(() => {});
+    this.#say();
     this.onChange();
   }
 }
