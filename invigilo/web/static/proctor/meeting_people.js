@@ -117,8 +117,9 @@ class PersonCard {
       this.#button("mute", () => acts.mute(this.#session.id)),
       this.#button("leave", () => acts.remove(this.#session.id, this.#row.name)),
     );
+    this.acts = make("span", { className: "member-acts" }, this.tools, this.callTools);
     this.flag = flagButton(() => acts.flag(this.#row));
-    this.item = make("li", { className: "member", "data-id": id }, this.shape, this.name, this.tools, this.callTools, this.flag, this.open, this.words, this.image);
+    this.item = make("li", { className: "member", "data-id": id }, this.shape, this.name, this.flag, this.acts, this.open, this.words, this.image);
   }
 
   #button(shape, act) {
