@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,7 @@ from invigilo.secrets_box import SecretBox, digest, new_key
 from invigilo.storage.engine import SQLITE_FILE, Database, database_url, open_database
 from invigilo.storage.migrate import migrate
 from invigilo.storage.tables import connection_configurations, exams, institutions
-from invigilo.storage.work import reading_factory, work_factory
+from invigilo.storage.work import Work, reading_factory, work_factory
 
 MORNING = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 WINDOWS = "Windows 11, Microsoft Windows NT 10.0.22631.0 (x64)"
@@ -249,6 +250,22 @@ class World:
         await self.calls.sweep()
         await self.rooms.refresh()
         await self.connections.reload(list(self.live.by_id))
+
+    def hold_back_claims(self) -> asyncio.Event:
+        """Claims are committed, but their pings learn it only once the event is set."""
+        is_quick = asyncio.Event()
+        claims = self.connections._claims
+        work = claims._work
+
+        @asynccontextmanager
+        async def slow_to_say_so() -> AsyncGenerator[Work]:
+            async with work() as w:
+                yield w
+            await is_quick.wait()
+
+        claims._work = slow_to_say_so
+        self.connections.ping_waits = 0.1
+        return is_quick
 
     def numbers(self) -> dict[int, int]:
         """Members per collecting room."""

@@ -122,18 +122,7 @@ async def test_what_was_claimed_late_and_is_replaced_is_not_carried(tmp_path: Pa
         live = await world.enter(user="lea", device=IPAD)
         await world.settle()
         await heard(world)
-        is_quick = asyncio.Event()
-        claims = world.connections._claims
-        work = claims._work
-
-        @asynccontextmanager
-        async def slow_to_say_so() -> AsyncGenerator[Work]:
-            async with work() as w:
-                yield w
-            await is_quick.wait()
-
-        claims._work = slow_to_say_so
-        world.connections.ping_waits = 0.1
+        is_quick, claims = world.hold_back_claims(), world.connections._claims
         while not await sent(world):
             assert await world.connections.next_instruction(live) is None
         async with world.work() as w:

@@ -24,7 +24,6 @@ from invigilo.simulate.stand_in import StandInService
 from invigilo.storage.queries import connections as queries
 from invigilo.storage.queries import rooms as room_queries
 from invigilo.storage.tables import instructions
-from invigilo.storage.work import Work
 from tests.world import World, open_world
 
 PATIENCE = 20  # seconds: far more than any step takes
@@ -178,18 +177,7 @@ async def test_an_instruction_claimed_late_is_carried_by_a_later_ping(tmp_path: 
         await world.settle()
         await world.connections.send(live, InstructionType.LOCK_SCREEN, {"message": "stop"})
         await heard(world)
-        is_quick = asyncio.Event()
-        claims = world.connections._claims
-        work = claims._work
-
-        @asynccontextmanager
-        async def slow_to_say_so() -> AsyncGenerator[Work]:
-            async with work() as w:
-                yield w
-            await is_quick.wait()
-
-        claims._work = slow_to_say_so
-        world.connections.ping_waits = 0.1
+        is_quick = world.hold_back_claims()
         while not await sent(world):
             world.ping(live)
             assert await world.connections.next_instruction(live) is None
