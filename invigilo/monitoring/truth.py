@@ -448,7 +448,8 @@ def _meeting(*states: PageState) -> Callable[[Case], bool]:
 def _meeting_joining(c: Case) -> bool:
     e = c.e
     since = _latest(e.socket_connected_at, e.placed_at)
-    is_under_way = e.meeting in _ON_THE_WAY and (e.meeting != PageState.JOINED or c.no_picture)
+    may_come = c.no_picture and e.camera_check in {"ok", "pending"}  # else why there is none is known
+    is_under_way = e.meeting in _ON_THE_WAY and (e.meeting != PageState.JOINED or may_come)
     return c.enters_meeting and is_under_way and c.within(since, MEETING_JOIN_MS)
 
 
