@@ -210,6 +210,17 @@ def test_the_three_facts_beside_a_cause(code, facts):
         (replace(WELL, path_check="no_path", turn_configured=False), "ice_failed_no_turn"),
         # the page died in the middle of a call: its video may outlive its socket
         (replace(WATCHED, socket_connected=False, socket_lost_at=NOW - 1_000), "page_lost_connection"),
+        # in the meeting a moment ago, and why no picture follows is known already
+        (
+            replace(
+                NO_PICTURE,
+                service="jitsi",
+                meeting="joined",
+                socket_connected_at=NOW - 2_000,
+                camera_check="denied_by_system",
+            ),
+            "camera_denied_by_system",
+        ),
         # a code this server does not know yet
         (replace(NO_PICTURE, camera_check="stolen_by_magpie"), "camera_failed"),
     ],
