@@ -179,6 +179,15 @@ class SebWire:
             body += f"&instruction-confirm={confirm}"
         return await self.server.request("POST", "/exam-api/v1/sebping", headers=self.headers(), body=body)
 
+    async def told(self) -> dict[str, Any]:
+        """The instruction of the first ping from now on that carries one: what was asked for has been stored, but a page
+        may hear of it a moment before this client's queue.
+        """
+        async with asyncio.timeout(40):
+            while (answer := await self.ping()).status != 200:
+                await asyncio.sleep(0.02)
+            return answer.json
+
     async def log(self, event: dict[str, Any] | bytes) -> Answer:
         body = event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode()
         headers = self.headers("application/json;charset=UTF-8")
@@ -244,7 +253,7 @@ async def running(
     app = await build(
         settings_for(folder, url, **settings), clock=clock, providers=providers, services=services
     )
-    app.connections.ping_waits = 2  # on a busy machine too a ping carries what it is to carry
+    app.connections.ping_waits = 30  # on a busy machine too a ping carries what it is to carry
     listener = bind("127.0.0.1", 0)
     config = uvicorn.Config(
         app, http="httptools", ws="websockets-sansio", lifespan="on", log_config=None, access_log=False,

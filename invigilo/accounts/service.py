@@ -72,6 +72,8 @@ class Accounts:
         self._by_user = SignInLimit()
         self._by_address = SignInLimit(free=ADDRESS_FREE_TRIES)
         self._known: dict[str, tuple[Account, int]] = {}
+        self._forgotten = 0
+        """How often somebody was forgotten: what was read before may not be kept after."""
 
     async def sign_in(self, username: str, password: str, *, address: str) -> tuple[Account, str]:
         """The person and a new session token. Raises Refused (`too_many_tries`), NotAllowed (same words for all causes)."""
@@ -115,6 +117,7 @@ class Accounts:
         known = self._known.get(token_hash)
         if known is not None and now - known[1] < CACHE_FOR:
             return known[0]
+        forgotten = self._forgotten
         async with self._reading() as w:
             account = await queries.by_session(w.db, token_hash, now)
         if len(self._known) > 1_000:
@@ -122,17 +125,21 @@ class Accounts:
         if account is None:
             self._known.pop(token_hash, None)
             return None
-        self._known[token_hash] = (account, now)
+        if forgotten == self._forgotten:
+            self._known[token_hash] = (account, now)
         return account
 
     def forget(self, user_id: int) -> None:
         """Ask the database anew: this person, or what they are signed in with, is not as it was."""
         self._known = {key: known for key, known in self._known.items() if known[0].id != user_id}
+        self._forgotten += 1
 
     async def sign_out(self, token: str) -> None:
-        self._known.pop(digest(token), None)
         async with self._work() as w:
             await queries.end_session(w.db, digest(token))
+        # Not sooner: who asks meanwhile is still signed in, and would be known so for a while.
+        self._known.pop(digest(token), None)
+        self._forgotten += 1
 
     async def make_link(self, username: str, *, path: str, lasts: timedelta) -> str:
         """A token that signs this person in until it expires: for the demo's one address. Raises NotFound."""

@@ -621,8 +621,8 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "assigned_not_confirmed",
         _WARNING,
-        "The camera page is there, but does not act on the place it was given.",
-        lambda c: c.e.confirmed_revision < c.e.revision,
+        f"The camera page is there, but does not act on the place it was given more than {ARRIVAL_MS // 1000} s ago.",
+        lambda c: c.e.confirmed_revision < c.e.revision and not c.within(c.e.placed_at, ARRIVAL_MS),
     ),
     # The meeting of a service
     Cause(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from invigilo.accounts.model import Account, Role
 from invigilo.accounts.people import People
 from invigilo.accounts.rules import InstitutionWish, NewPerson, PersonWish
+from invigilo.accounts.service import Accounts
 from invigilo.errors import InvigiloError, Refused
 from invigilo.exams.directory import directory_changed
+from invigilo.storage.work import Work
 from tests.world import World, open_world
 
 ROOT = Account(10**6, None, "root", "Root", Role.SERVER_ADMIN)
@@ -71,3 +75,38 @@ async def test_of_two_who_want_one_institution_the_second_is_told(people: People
     )
     assert sum(not isinstance(one, BaseException) for one in outcomes) == 1
     assert all(isinstance(one, InvigiloError) for one in outcomes if isinstance(one, BaseException))
+
+
+@pytest.mark.parametrize("asked", ["before its commit", "in a reading that began sooner"])
+async def test_whoever_signed_out_is_not_believed_because_somebody_asked_meanwhile(
+    world: World, people: People, asked: str
+) -> None:
+    """An open page asks every few seconds whose it is; what it was told a moment before must not outlive the sign-out."""
+    await _add(world, people, "ada", Role.EXAM_SUPPORTER)
+    token = ""
+    is_leaving = False
+
+    @asynccontextmanager
+    async def work() -> AsyncGenerator[Work]:
+        async with world.work() as w:
+            yield w
+            if is_leaving and asked == "before its commit":
+                assert await accounts.account_of_session(token) is not None
+
+    @asynccontextmanager
+    async def reading() -> AsyncGenerator[Work]:
+        async with world.reading() as w:
+            yield w
+        if is_leaving and asked == "in a reading that began sooner":
+            await accounts.sign_out(token)
+
+    accounts = Accounts(work=work, reading=reading, clock=world.clock)
+    link = await accounts.make_link("ada", path="/", lasts=timedelta(days=1))
+    token, _ = await accounts.follow_link(link)
+    is_leaving = True
+    if asked == "before its commit":
+        await accounts.sign_out(token)
+    else:
+        await accounts.account_of_session(token)
+    is_leaving = False
+    assert await accounts.account_of_session(token) is None

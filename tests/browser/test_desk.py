@@ -63,7 +63,7 @@ async def test_several_are_ended_only_by_typing_how_many(server: Server, context
     await expect(page.locator("[data-outcomes]")).to_contain_text("End sent: 2 candidates.")
     await expect(row(page, "Anna").locator(".deed-state")).to_have_text("End SEB: waiting")
     for name in ("Anna", "Ben"):
-        assert (await wires[name].ping()).json["instruction"] == "SEB_QUIT"
+        assert (await wires[name].told())["instruction"] == "SEB_QUIT"
     assert (await wires["Chloe"].ping()).status == 204
     await expect(row(page, "Anna").locator(".deed-state")).to_have_text("End SEB: delivered")
     await wires["Anna"].delete()
@@ -101,7 +101,7 @@ async def test_a_key_flags_the_moment_and_words_follow_on_the_candidates_story(
     async with page.expect_response("**/deeds") as locking:
         await page.keyboard.press("Enter")
     assert (await locking.value).status == 200
-    assert (await wire.ping()).json["attributes"] == {"message": "Wait"}
+    assert (await wire.told())["attributes"] == {"message": "Wait"}
     await expect(page.locator("[data-deed-state]")).to_have_text("Lock: delivered")
     await expect(story).to_contain_text("Locked a candidate's screen")
 

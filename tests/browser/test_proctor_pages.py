@@ -129,9 +129,9 @@ async def test_a_proctor_settles_a_hand_and_seb_is_told(server: Server, context:
     page = await signed_in(context, server)
     await page.get_by_role("button", name="Settle the raised hand of Ben Okafor").click()
     await expect(page.get_by_role("button", name="Settle the raised hand of Ben Okafor")).to_have_count(0)
-    answer = await wire.ping()
-    assert answer.json["instruction"] == "NOTIFICATION_CONFIRM"
-    assert answer.json["attributes"]["id"] == "3"
+    told = await wire.told()
+    assert told["instruction"] == "NOTIFICATION_CONFIRM"
+    assert told["attributes"]["id"] == "3"
 
 
 async def test_a_room_shows_its_tiles_live_and_the_broken_one_says_why(
@@ -305,9 +305,9 @@ async def test_the_connection_page_tells_the_story_and_acts(server: Server, cont
     await page.locator("[data-lock]").get_by_label("Message on the locked screen").fill("Please wait")
     await page.get_by_role("button", name="Lock the screen").click()
     await expect(page.locator("[data-outcome]")).to_contain_text("Sent.")
-    answer = await wire.ping()
-    assert answer.json["instruction"] == "SEB_FORCE_LOCK_SCREEN"
-    assert answer.json["attributes"]["message"] == "Please wait"
+    told = await wire.told()
+    assert told["instruction"] == "SEB_FORCE_LOCK_SCREEN"
+    assert told["attributes"]["message"] == "Please wait"
     await page.get_by_role("button", name="End this SEB session").click()
     await page.get_by_role("button", name="Cancel", exact=True).click()
     assert (await wire.ping()).status == 204, "what was cancelled is not sent"
@@ -316,7 +316,7 @@ async def test_the_connection_page_tells_the_story_and_acts(server: Server, cont
         await page.get_by_role("button", name="Yes, do it").click()
     assert (await quitting.value).status == 200
     await expect(page.locator("[data-outcome]")).to_contain_text("Sent.")
-    assert (await wire.ping()).json["instruction"] == "SEB_QUIT"
+    assert (await wire.told())["instruction"] == "SEB_QUIT"
 
 
 async def test_pages_speak_german_to_those_who_wish(server: Server, browser: Browser) -> None:

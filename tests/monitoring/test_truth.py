@@ -221,6 +221,8 @@ def test_the_three_facts_beside_a_cause(code, facts):
             ),
             "camera_denied_by_system",
         ),
+        # just given a newer place, which changes nothing about what keeps it out
+        (replace(AT_SERVICE, meeting="refused", revision=2, placed_at=NOW - 1_000), "meeting_refused"),
         # a code this server does not know yet
         (replace(NO_PICTURE, camera_check="stolen_by_magpie"), "camera_failed"),
     ],
