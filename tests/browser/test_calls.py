@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.test_candidate_page import check, entry, until, until_page
-from tests.browser.test_proctor_pages import PATIENCE, signed_in
+from tests.browser.test_candidate_page import check, connected, entry
+from tests.browser.test_proctor_pages import signed_in
+from tests.browser.waiting import PATIENCE, PATIENCE_MS, alive, until, until_page
 from tests.server import SebWire, Server, running
 
 pytestmark = pytest.mark.browser
@@ -54,8 +55,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(locale="en", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     await context.close()
 
@@ -64,26 +64,15 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 async def candidates(browser: Browser, *wires: SebWire, locale: str = "en") -> AsyncIterator[list[Page]]:
     """Their camera pages, in a browser context of their own, while their SEB pings on."""
     context = await browser.new_context(locale=locale)
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(PATIENCE_MS)
     await context.add_init_script(EAVESDROP)
-
-    async def ping() -> None:
-        while True:
-            for wire in wires:
-                await wire.ping()
-            await asyncio.sleep(1)
-
-    pinging = asyncio.create_task(ping())
-    try:
+    async with alive(*wires):
         pages = [await context.new_page() for _ in wires]
         for page, wire in zip(pages, wires, strict=True):
             await page.goto(entry(wire))
             await expect(check(page, "camera")).to_have_attribute("data-result", "ok")
         yield pages
-    finally:
-        pinging.cancel()
-        await asyncio.gather(pinging, return_exceptions=True)
-        await context.close()
+    await context.close()
 
 
 def says(page: Page, what: str) -> Any:
@@ -93,9 +82,10 @@ def says(page: Page, what: str) -> Any:
 async def hears(page: Page) -> None:
     """Sound is played and is more than silence."""
     await until_page(page, PLAYING)
-    before = (await page.evaluate(ARRIVED))["energy"]
-    async with asyncio.timeout(PATIENCE / 1000):
-        while (await page.evaluate(ARRIVED))["energy"] <= before:
+    async with asyncio.timeout(PATIENCE):
+        before = (await page.evaluate(ARRIVED))["energy"]
+        while (now := (await page.evaluate(ARRIVED))["energy"]) <= before:
+            before = now  # less than before is a new connection
             await asyncio.sleep(0.05)
 
 
@@ -128,13 +118,9 @@ async def test_a_proctor_speaks_to_a_room_and_nobody_hears_anybody_else(
         for page in pages:
             await says(page, "room.shows")
             await expect(page.locator("[data-proctor-pictures] video:not([hidden])")).to_be_visible()
-            assert (
-                len(
-                    await page.evaluate(
-                        "window.connections.filter(one => one.connectionState === 'connected')"
-                    )
-                )
-                == 1
+            await until_page(
+                page,
+                "() => window.connections.filter(one => one.connectionState === 'connected').length === 1",
             )
 
         # a candidate whose page reloads hears again, and so does the other meanwhile
@@ -149,7 +135,8 @@ async def test_a_proctor_speaks_to_a_room_and_nobody_hears_anybody_else(
             await until_page(page, SILENT)
         await expect(room.locator('[data-call="audio"]')).to_have_attribute("aria-pressed", "false")
         await press(room, "audio")
-        await hears(pages[1])
+        for page in pages:
+            await hears(page)
 
         # a proctor's page that dies ends it within the lease
         await room.close()
@@ -219,6 +206,7 @@ async def test_a_town_hall_says_its_size_first_and_reaches_every_room(
         )
         await hall.close()
         await says(page, "town_hall.quiet")
+        await expect(monitoring.locator("[data-call-others]")).not_to_contain_text("has been speaking")
         await monitoring.locator("[data-call-others]").get_by_role("button", name="End").click()
         await monitoring.get_by_role("dialog").get_by_role("button", name="End").click()
         await says(page, "nothing")
@@ -254,12 +242,13 @@ async def test_a_message_arrives_is_read_and_answered_in_the_chat(
         await expect(back.locator("[data-message-list] .message")).to_have_count(1)
         await expect(panel.locator(".message-state")).to_have_text("to Room 1 · arrived 2 of 2, read 1")
         await page.reload()
+        await connected(page)
         await says(page, "nothing")
-        await expect(page.locator("[data-message-list] .message")).to_have_count(0)
 
         await panel.press("Escape")
         await room.locator("body").press("c")
-        await says(page, "room.writes")
+        await says(page, "room.writes")  # told after everything that was still to be read
+        await expect(page.locator("[data-message-list] .message")).to_have_count(0)
         await page.get_by_role("textbox", name="Write to the proctors").fill("May I use the dictionary?")
         await page.get_by_role("textbox", name="Write to the proctors").press("Enter")
         await expect(room.locator("[data-message-count]")).to_have_text("1")

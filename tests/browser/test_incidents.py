@@ -19,7 +19,8 @@ from invigilo.monitoring.live import LiveConnection
 from invigilo.simulate.camera import Mood
 from invigilo.simulate.life import Life, Plan
 from invigilo.simulate.run import Candidate
-from tests.browser.test_proctor_pages import holds, signed_in
+from tests.browser.test_proctor_pages import signed_in
+from tests.browser.waiting import until_page
 from tests.rtc.pages import proctor_page
 from tests.server import SET_UP, Server, running
 from tests.simulate.test_simulate import connections, row_of, simulated
@@ -177,11 +178,10 @@ async def test_every_incident_shows_on_its_tile(browser: Browser, tmp_path: Path
             await all_seen(server, ON_THE_WALL)
             context = await browser.new_context(locale="en", viewport={"width": 1600, "height": 1000})
             page = await signed_in(context, server, "/rooms/1")
-            expect.set_options(timeout=60_000)
             await expect(page.locator(".tile.has-picture")).to_have_count(ON_THE_WALL)
             by_user = {live.user_session_id: live.id for live in connections(server)}
             for candidate, (happen, _, shows) in zip(simulation.candidates, INCIDENTS.values(), strict=True):
-                tile = await page.query_selector(f'.tile[data-id="{by_user[candidate.name]}"]')
+                tile = await page.locator(f'.tile[data-id="{by_user[candidate.name]}"]').element_handle()
                 await happen(candidate)
-                await holds(page, f"tile => ({shows})(tile)", tile)
+                await until_page(page, f"tile => ({shows})(tile)", tile)
             await context.close()
