@@ -1,4 +1,4 @@
-// What every page of the exam office needs: forms that warn before they lose something, copy buttons, a menu that closes.
+// What every page of the exam office needs: forms that warn before they lose something, copy buttons, filters that act.
 
 /** A form with unsaved changes asks before the page is left. `data-unguarded` marks forms where nothing is lost. */
 const guarded = [...document.querySelectorAll("form[method=post]")].filter((form) => !("unguarded" in form.dataset));
@@ -24,17 +24,6 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     button.textContent = button.dataset.copied;
     setTimeout(() => { button.textContent = before; }, 2000);
   });
-}
-
-/** A dialog opens from its button (`data-dialog="id"`), closes with Escape or its own button, and gives the focus back. */
-for (const button of document.querySelectorAll("[data-dialog]")) {
-  button.addEventListener("click", (event) => {
-    event.preventDefault();
-    document.getElementById(button.dataset.dialog).showModal();
-  });
-}
-for (const button of document.querySelectorAll("dialog [data-close]")) {
-  button.addEventListener("click", () => button.closest("dialog").close());
 }
 
 /** A filter acts when it is chosen; without script its button does. */
