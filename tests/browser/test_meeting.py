@@ -3,9 +3,7 @@ said when somebody does not."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from invigilo.simulate.jitsi import Mood
-from tests.browser.test_candidate_page import PATIENCE, check, connected, entry, opened, state, until
+from tests.browser.test_candidate_page import check, connected, entry, opened, state
+from tests.browser.waiting import PATIENCE_MS, alive, until
 from tests.meeting_site import SECRET, MeetingSite, jaas_site, meeting_site
 from tests.providers.keys import APP_ID
 from tests.server import SET_UP, SebWire
@@ -25,8 +24,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(locale="en")
-    context.set_default_timeout(PATIENCE * 1000)
-    expect.set_options(timeout=PATIENCE * 1000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     await context.close()
 
@@ -70,34 +68,17 @@ async def test_what_keeps_a_candidate_out_is_named_on_both_sides(
     more = {"app_secret": app_secret} if app_secret else {}
     async with meeting_site(tmp_path, mood, **more) as site:
         wire = await site.server.ready()
-        page = await opened(context, entry(wire))
-        await expect(check(page, "meeting")).to_have_attribute("data-result", result)
-        await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
-        await until(lambda: wire.live.page.meeting == result)
-        await wire.ping()
-        exam = site.server.app.directory.exams[wire.live.exam_id]
-        assert site.server.app.stream.judged(exam, wire.live)["cause"] == f"meeting_{result}"
+        async with alive(wire):
+            page = await opened(context, entry(wire))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", result)
+            await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
+            await until(lambda: wire.live.page.meeting == result)
+            exam = site.server.app.directory.exams[wire.live.exam_id]
+            judged = site.server.app.stream.judged
+            await until(lambda: judged(exam, wire.live)["cause"] == f"meeting_{result}")
 
 
 # --- the proctor's window ---
-
-
-@asynccontextmanager
-async def alive(*wires: SebWire) -> AsyncIterator[None]:
-    """Their SEB pings on, as long as the test looks."""
-
-    async def ping() -> None:
-        while True:
-            for wire in wires:
-                await wire.ping()
-            await asyncio.sleep(1)
-
-    pinging = asyncio.create_task(ping())
-    try:
-        yield
-    finally:
-        pinging.cancel()
-        await asyncio.gather(pinging, return_exceptions=True)
 
 
 async def seb(site: MeetingSite, name: str) -> SebWire:
@@ -108,7 +89,7 @@ async def seb(site: MeetingSite, name: str) -> SebWire:
 async def proctor(browser: Browser, site: MeetingSite) -> BrowserContext:
     ada = await sign_in(site.server, "ada")
     context = await browser.new_context(locale="en", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(PATIENCE * 1000)
+    context.set_default_timeout(PATIENCE_MS)
     cookies = [{"name": name, "value": value, "url": site.server.url} for name, value in ada.cookies.items()]
     await context.add_cookies(cookies)  # type: ignore[arg-type]
     return context
@@ -205,7 +186,7 @@ async def test_meetings_at_jaas_lie_under_the_app_id_on_both_sides(
             there = await opened(ada, window(site, lea))
             await expect(member(there, lea, "present")).to_be_visible()
             await until(lambda: lea.live.page.last_frames_at is not None)
-            assert any(one.is_moderator for one in room.members.values() if one.nick != "focus")
+            await until(lambda: any(one.is_moderator for one in room.members.values() if one.nick != "focus"))
             await ada.close()
         scripts = {path for path in site.jitsi.requests if path.endswith("external_api.js")}
         assert scripts == {f"/{APP_ID}/external_api.js"}
@@ -222,6 +203,7 @@ async def test_port_and_path_of_the_server_survive_into_both_pages(
             await expect(check(page, "meeting")).to_have_attribute("data-result", "ok")
             ada = await proctor(browser, site)
             room = await opened(ada, window(site, lea))
+            await expect(room.locator("[data-meeting-state]")).to_have_attribute("data-tone", "ok")
             await expect(member(room, lea, "present")).to_be_visible()
             await ada.close()
         asked = [path for path in site.jitsi.requests if not path.startswith("/halls/exams/")]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, FrameLocator, Page, expect
 
-from tests.browser.test_candidate_page import PATIENCE, check, entry, opened, until
-from tests.browser.test_meeting import alive, member, proctor, seb, window
+from tests.browser.test_candidate_page import check, entry, opened
+from tests.browser.test_meeting import member, proctor, seb, window
+from tests.browser.waiting import PATIENCE_MS, alive, until
 from tests.meeting_site import MeetingSite, jaas_site, meeting_site
 from tests.server import SebWire
 
@@ -21,8 +22,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(locale="en")
-    context.set_default_timeout(PATIENCE * 1000)
-    expect.set_options(timeout=PATIENCE * 1000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     await context.close()
 

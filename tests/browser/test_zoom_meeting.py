@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from invigilo.simulate.zoom import ZoomMood
 from invigilo.simulate.zoom_api import Fault
 from invigilo.simulate.zoom_rules import Seed
 from invigilo.storage.tables import exams
-from tests.browser.test_candidate_page import PATIENCE, check, connected, entry, opened, until
-from tests.browser.test_meeting import alive, member
+from tests.browser.test_candidate_page import check, connected, entry, opened
+from tests.browser.test_meeting import member
 from tests.browser.test_meeting_calls import frame, in_meeting, press, says
+from tests.browser.waiting import PATIENCE, PATIENCE_MS, alive, until
 from tests.meeting_site import ZoomSite, zoom_hosts, zoom_site
 from tests.server import SebWire
 from tests.web.people import exam_called, sign_in
@@ -29,8 +31,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(locale="en")
-    context.set_default_timeout(PATIENCE * 1000)
-    expect.set_options(timeout=PATIENCE * 1000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     await context.close()
 
@@ -43,7 +44,7 @@ async def seb(site: ZoomSite, name: str) -> SebWire:
 async def proctor(browser: Browser, site: ZoomSite, name: str = "ada") -> BrowserContext:
     ada = await sign_in(site.server, name)
     context = await browser.new_context(locale="en", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(PATIENCE * 1000)
+    context.set_default_timeout(PATIENCE_MS)
     cookies = [{"name": name, "value": value, "url": site.server.url} for name, value in ada.cookies.items()]
     await context.add_cookies(cookies)  # type: ignore[arg-type]
     return context
@@ -134,13 +135,14 @@ async def test_what_keeps_a_candidate_out_is_named_on_both_sides(
 ) -> None:
     async with zoom_site(tmp_path, mood) as site:
         wire = await seb(site, "Lea")
-        page = await opened(context, entry(wire))
-        await expect(check(page, "meeting")).to_have_attribute("data-result", result)
-        await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
-        await until(lambda: wire.live.page.meeting == result)
-        await wire.ping()
-        exam = site.server.app.directory.exams[wire.live.exam_id]
-        assert site.server.app.stream.judged(exam, wire.live)["cause"] == f"meeting_{result}"
+        async with alive(wire):
+            page = await opened(context, entry(wire))
+            await expect(check(page, "meeting")).to_have_attribute("data-result", result)
+            await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
+            await until(lambda: wire.live.page.meeting == result)
+            exam = site.server.app.directory.exams[wire.live.exam_id]
+            judged = site.server.app.stream.judged
+            await until(lambda: judged(exam, wire.live)["cause"] == f"meeting_{result}")
 
 
 async def test_a_meeting_deleted_at_zoom_is_entered_anew(context: BrowserContext, tmp_path: Path) -> None:
@@ -175,7 +177,7 @@ async def test_the_sdks_pair_is_proven_by_a_join_of_the_administrators_browser(
         async def tested(outcome: str) -> None:
             await page.get_by_role("button", name="Test now").click()
             await expect(word).to_contain_text(outcome)
-            assert core.meetings == {}, "whatever came of it, no meeting stays"
+            await until(lambda: core.meetings == {})  # whatever came of it, no meeting stays
 
         def step(code: str) -> Locator:
             return page.locator(f".proof-step[data-step={code}]")
@@ -234,7 +236,7 @@ async def test_the_sdks_pair_is_proven_by_a_join_of_the_administrators_browser(
         await section.get_by_role("button", name="Test now").click()
         await expect(section.locator(".proof-word")).to_contain_text("Passed")
         await expect(section.locator("[data-step=zoom_sdk]")).to_have_attribute("data-outcome", "ok")
-        assert core.meetings == {}
+        await until(lambda: core.meetings == {})
         await section.get_by_role("link", name="Open this service").click()
         await page.get_by_label("SDK secret").fill("one-that-was-made-anew")
         await page.get_by_role("button", name="Save").click()
@@ -384,8 +386,10 @@ async def test_candidates_are_called_aside_and_together_and_come_home(
             for one in (page, other):
                 await expect(one.locator("[data-say]")).to_be_visible()  # by our own page, not by Zoom's chat
 
-            shown = site.server.app.stream.judged(site.server.app.directory.exams[lea.live.exam_id], lea.live)
-            assert (shown["joined"], shown["cause"]) == ("ok", "exam_not_started"), "nothing of the way"
+            exam = site.server.app.directory.exams[lea.live.exam_id]
+            facts = itemgetter("joined", "cause")  # nothing of the way
+            judged = site.server.app.stream.judged
+            await until(lambda: facts(judged(exam, lea.live)) == ("ok", "exam_not_started"))
 
             await press(hall, "close")
             await hall.get_by_role("dialog").get_by_role("button", name="Close the town hall").click()

@@ -2,7 +2,7 @@
 
 import { callButtons } from "./call_buttons.js";
 import { flagButton, showFlag } from "./flag.js";
-import { icon, make, page, say, set, t } from "./page.js";
+import { arrange, icon, make, page, say, set, t } from "./page.js";
 import { nextStepOf, sentenceOf, showNotifications } from "./status.js";
 import { clearStill, showStill } from "./stills.js";
 
@@ -15,7 +15,7 @@ export class PeopleList {
   #sessions = new Map(); // connection → session in the meeting
   #others = "";
 
-  /** `acts`: `may()` (whether this page may act at all), `pin(session)`, `mute(session)`, `remove(session, name)`, `flag(row)`, `calls`. */
+  /** `acts`: `may()` (whether this page may act at all), `moderates()` (whether the meeting obeys it by now), `pin(session)`, `mute(session)`, `remove(session, name)`, `flag(row)`, `calls`. */
   constructor(acts) {
     this.#acts = acts;
   }
@@ -86,14 +86,6 @@ export class PeopleList {
   }
 }
 
-/** Only what moved is moved, so focus and hover survive. */
-function arrange(list, items) {
-  items.forEach((item, index) => {
-    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
-  });
-  while (list.childElementCount > items.length) list.lastElementChild.remove();
-}
-
 class PersonCard {
   #acts;
   #session = null;
@@ -141,6 +133,7 @@ class PersonCard {
       const text = t(`meeting.act.${button.dataset.act}`, { name: row.name });
       set(button, "aria-label", text);
       set(button, "title", text);
+      button.disabled = button.dataset.act !== "enlarge" && !this.#acts.moderates();
     }
     for (const button of this.calls) button.show(row);
     showNotifications(this.open, row);

@@ -131,7 +131,18 @@ class Entrance {
     this.showNote(state);
     calls.show();
     find("do=again").hidden = state === "joining" || state === "joined";
-    for (const button of document.querySelectorAll('[data-do="tiles"], [data-do="mute_all"]')) button.disabled = state !== "joined" || (button.dataset.do === "mute_all" && this.note !== "");
+    this.showTools();
+  }
+
+  /** What needs a moderator waits until the meeting has made us one: asked for earlier it would be lost. */
+  showTools() {
+    for (const button of document.querySelectorAll('[data-do="tiles"], [data-do="mute_all"]')) {
+      button.disabled = this.state !== "joined" || (button.dataset.do === "mute_all" && !(this.moderates && this.note === ""));
+    }
+  }
+
+  get moderates() {
+    return this.state === "joined" && this.meeting?.isModerator === true;
   }
 
   /** What this page cannot do in there, and the service's own number for what went wrong. */
@@ -153,7 +164,7 @@ const entrance = new Entrance();
 const devices = new MeetingDevices(entrance);
 const voice = new Voice(feed, devices, () => roomHere(feed)?.id ?? null);
 const calls = new Calls(feed, { voice, heardBy, whyNot });
-const people = new PeopleList({ may: () => entrance.note === "", pin, mute, remove, flag: (row) => flags.flag(row), calls });
+const people = new PeopleList({ may: () => entrance.note === "", moderates: () => entrance.moderates, pin, mute, remove, flag: (row) => flags.flag(row), calls });
 
 /** Nobody is live who is not in the meeting; and in focus mode candidates see its host alone, so a guest would be shown to nobody. */
 function whyNot(wish) {
@@ -178,6 +189,7 @@ function show() {
   const rows = [...feed.rows.values()].filter(belongs).sort((a, b) => collator.compare(a.name, b.name) || a.id - b.id);
   const found = entrance.participants;
   people.show(rows, found, feed);
+  entrance.showTools();
   showHere();
   wantStills(rows.filter((row) => !people.isPresent(row.id)).map((row) => row.id));
 }

@@ -40,6 +40,14 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** The children of a list, in this order: only what moved is moved, so focus, hover and a press just begun survive. */
+export function arrange(list, items) {
+  items.forEach((item, index) => {
+    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
+  });
+  while (list.childElementCount > items.length) list.lastElementChild.remove();
+}
+
 export function set(node, name, value) {
   if (value === null || value === undefined || value === false) node.removeAttribute(name);
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);

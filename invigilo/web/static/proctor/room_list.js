@@ -1,6 +1,6 @@
 // Rooms with counts, those with problems first; as cards beside the table and as tabs above a wall.
 
-import { icon, make, page, say, set, t } from "./page.js";
+import { arrange, icon, make, page, say, set, t } from "./page.js";
 import { COLLECTING, addressOf, isOver, titleOf } from "./places.js";
 
 export function fill(room) {
@@ -91,24 +91,23 @@ export function showTabs(list, { rooms, rows }, current) {
   const wanted = [...calls, ...ordered(rooms.values(), { problemsFirst: false })];
   const state = JSON.stringify([wanted, wanted.map((room) => titleOf(room, rows)), current?.id]);
   if (list.dataset.state === state) return;
-  const focused = document.activeElement?.dataset?.room;
   list.dataset.state = state;
-  list.replaceChildren(
-    ...wanted.map((room) => make("li", {}, tab(room, rows, room.id === current?.id))),
-    make("li", {}, make("a", { className: "room-tab", href: `${page.base}/overview` }, icon("grid"), t("overview.title"))),
-  );
-  if (focused) list.querySelector(`[data-room="${focused}"]`)?.focus();
+  const known = new Map([...list.children].map((item) => [item.firstElementChild?.dataset.room, item]));
+  const items = wanted.map((room) => {
+    const item = known.get(String(room.id)) ?? make("li", {}, make("a", { className: "room-tab", "data-room": room.id }));
+    showTab(item.firstElementChild, room, rows, room.id === current?.id);
+    return item;
+  });
+  const overview = known.get("all") ?? make("li", {}, make("a", { className: "room-tab", href: `${page.base}/overview`, "data-room": "all" }, icon("grid"), t("overview.title")));
+  arrange(list, [...items, overview]);
 }
 
-function tab(room, rows, isCurrent) {
+function showTab(link, room, rows, isCurrent) {
   const count = room.kind === "break_out" ? "" : ` (${fill(room)})`;
   const found = marks(room);
   for (const one of found) one.title = one.textContent;
-  return make(
-    "a",
-    { className: "room-tab", href: addressOf(room), "data-room": room.id, "data-number": room.number, "aria-current": isCurrent ? "page" : null },
-    room.kind === COLLECTING ? null : icon("talk"),
-    `${titleOf(room, rows)}${count}`,
-    ...found,
-  );
+  set(link, "href", addressOf(room));
+  set(link, "data-number", room.number);
+  set(link, "aria-current", isCurrent ? "page" : null);
+  link.replaceChildren(...(room.kind === COLLECTING ? [] : [icon("talk")]), `${titleOf(room, rows)}${count}`, ...found);
 }
