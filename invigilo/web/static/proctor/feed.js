@@ -5,6 +5,7 @@ import { make, page, say, t, timeOfDay } from "./page.js";
 const STALE_AFTER = 4_000; // ms without any message; the server sends at least one every 2 s
 const RETRY = [300, 700, 1_500, 3_000, 5_000];
 const PING_EVERY = 20_000;
+const CLOCK_HOLDS = 30_000; // ms in which only a message that came quicker sets the clock
 
 export class Feed extends EventTarget {
   constructor() {
@@ -15,6 +16,7 @@ export class Feed extends EventTarget {
     this.me = null;
     this.iceServers = [];
     this.offset = 0; // the server's clock minus ours
+    this.offsetAt = -Infinity;
     this.heardAt = 0;
     this.heardTime = null;
     this.state = "connecting";
@@ -59,7 +61,7 @@ export class Feed extends EventTarget {
     }
     const message = JSON.parse(data);
     if (message.now) {
-      this.offset = message.now - Date.now();
+      this.setClock(message.now - Date.now());
       this.heardTime = Date.now();
     }
     switch (message.t) {
@@ -82,6 +84,14 @@ export class Feed extends EventTarget {
         this.emit(message.t, message);
     }
     if (this.state !== "live" && this.exam) this.become("live");
+  }
+
+  /** A message that came late would set the clock back, and with it the moment of an incident. */
+  setClock(offset) {
+    const now = performance.now();
+    if (offset < this.offset && now - this.offsetAt < CLOCK_HOLDS) return;
+    this.offset = offset;
+    this.offsetAt = now;
   }
 
   apply(message) {
