@@ -73,7 +73,7 @@ async def _paths(site: Site, person: str) -> list[str]:
 
 
 async def _context(browser: Browser, site: Site, person: str, **options: object) -> BrowserContext:
-    context = await browser.new_context(**options)  # type: ignore[arg-type]
+    context = await browser.new_context(reduced_motion="reduce", **options)  # type: ignore[arg-type]
     cookies = site.people[person].cookies.items()
     await context.add_cookies([{"name": n, "value": v, "url": site.server.url} for n, v in cookies])
     return context

@@ -71,6 +71,7 @@ async def candidates(browser: Browser, *wires: SebWire, locale: str = "en") -> A
         for page, wire in zip(pages, wires, strict=True):
             await page.goto(entry(wire))
             await expect(check(page, "camera")).to_have_attribute("data-result", "ok")
+            await until(lambda wire=wire: wire.live.room_number)
         yield pages
     await context.close()
 

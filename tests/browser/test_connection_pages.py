@@ -10,19 +10,17 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, expect
 
 from invigilo.sebconfig.connection_file import read_connection_file
+from tests.browser.waiting import PATIENCE_MS
 from tests.server import PASSWORD, running
 from tests.web.people import TWO_INSTITUTIONS, exam_called
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 40_000  # ms
-
 
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(locale="en", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     await context.close()
 

@@ -16,6 +16,8 @@ import psutil
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.browser.waiting import until_page
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 PATIENCE = 60_000  # ms; arrivals alone take twenty seconds
@@ -88,14 +90,19 @@ async def test_a_stranger_watches_an_exam_and_its_server_may_die(browser: Browse
         while len(before) < 12 or "127.0.0.1" in before:  # names come a moment after the places
             await asyncio.sleep(0.1)
             before = await places(page)
+        await page.evaluate(
+            "() => { window.states = []; window.invigilo.feed.on('state', ({ state }) => window.states.push(state)); }"
+        )
         running.server().kill()
-        await expect(page.locator("[data-feed-state]")).to_have_attribute("data-feed-state", "broken")
+        await until_page(
+            page, "() => window.states.includes('broken')"
+        )  # for as long as it takes to start again
         await expect(page.locator("[data-feed-state]")).to_have_attribute("data-feed-state", "live")
         await expect(page.locator(".table-row .cell-seb .fact[data-tone=ok]")).to_have_count(12)
         async with asyncio.timeout(PATIENCE / 1000):
             while await places(page) != before:  # one of them may be away just now, and comes back
                 await asyncio.sleep(0.1)
-        await page.locator(".room-card", has_text="Room 1").click()
+        await page.locator(".room-card", has_text="Room 1").press("Enter")
         await expect(page.locator(".tile.has-video")).to_have_count(4)  # of five, one never gets its camera
         await context.close()
     assert running.process.returncode == 0
@@ -130,7 +137,7 @@ async def test_the_demo_meets_at_a_stand_in_for_jitsi_and_says_what_it_is(browse
         expect.set_options(timeout=PATIENCE)
         page = await context.new_page()
         await page.goto(running.link)
-        await rooms(page).filter(has_text="Room 1").click()
+        await rooms(page).filter(has_text="Room 1").press("Enter")
         await expect(page.locator("[data-meeting-state]")).to_have_attribute("data-tone", "ok")
         await expect(page.locator("[data-present] .member").nth(2)).to_be_visible()
         await context.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -48,7 +49,7 @@ async def new_exam(page: Page, name: str) -> int:
     await page.get_by_role("checkbox", name="ada").check()
     await page.get_by_label("Quit password", exact=True).fill("let me out")
     await page.get_by_role("button", name="Create exam").click()
-    await page.wait_for_url("**/exams/*")
+    await page.wait_for_url(re.compile(r"/exams/\d+$"))
     return int(page.url.rpartition("/")[2])
 
 

@@ -27,6 +27,7 @@ async def test_from_two_people_to_a_proctored_exam_that_seb_can_enter(
         shown = (await page.locator("#config-key-1").first.inner_text()).replace("\n", "")
 
         basic = base64.b64encode(f"{file.client_id}:{file.client_secret}".encode()).decode()
+        await server.app.directory.follow()
         bearer = await server.bearer(f"Basic {basic}")
         created = await server.create(bearer)
         (exam,) = created.json

@@ -14,12 +14,11 @@ from playwright.async_api import Browser, Page, expect
 
 from invigilo.providers.jitsi_tokens import Entry, TokenKey, new_room_name, room_token
 from invigilo.simulate.jitsi import JitsiStandIn, Mood, jitsi_stand_in
+from tests.browser.waiting import PATIENCE_MS
 from tests.providers.proving import SECRET, WELL
 
 pytestmark = pytest.mark.browser
 KEY = TokenKey("HS256", SECRET, issuer="exam-office", audience="jitsi", subject="*")
-PATIENCE = 30_000  # ms
-
 SCRIPT = """
 window.events = [];
 const names = ["videoConferenceJoined", "participantJoined", "participantLeft", "participantRoleChanged", "errorOccurred",
@@ -84,7 +83,7 @@ async def heard(page: Page, name: str, /, **fields: Any) -> dict[str, Any]:
     """Wait until the page around the meeting has heard this event."""
     script = """([name, fields]) => window.events.find((e) => e.event === name
         && Object.entries(fields).every(([k, v]) => JSON.stringify(e[k]) === JSON.stringify(v)))"""
-    found = await page.wait_for_function(script, arg=[name, fields], timeout=PATIENCE)
+    found = await page.wait_for_function(script, arg=[name, fields], timeout=PATIENCE_MS)
     return json.loads(json.dumps(await found.json_value()))
 
 
@@ -114,9 +113,7 @@ async def test_candidate_and_proctor_meet_in_frames_of_another_origin(browser: B
 
         # the candidate's picture reaches the proctor, and nothing the other way
         frame = proctor.frame_locator("iframe")
-        await expect(frame.locator(f"#p-{mine['id']} img[src^='data:image/jpeg']")).to_be_visible(
-            timeout=PATIENCE
-        )
+        await expect(frame.locator(f"#p-{mine['id']} img[src^='data:image/jpeg']")).to_be_visible()
         await expect(candidate.frame_locator("iframe").locator("img[src]")).to_have_count(0)
         await expect(candidate.frame_locator("iframe").locator("#toolbar")).to_be_hidden()
 
@@ -163,15 +160,15 @@ async def test_one_picture_and_a_pin_is_the_picture_of_the_pinned_one_and_no_oth
         await heard(page, "participantRoleChanged", id=theirs, role="moderator")
         frame = page.frame_locator("iframe")
         pictures = frame.locator(".tile img[src^='data:']")
-        await expect(pictures).to_have_count(1, timeout=PATIENCE)  # whoever is first
+        await expect(pictures).to_have_count(1)  # whoever is first
         await page.evaluate(
             "id => { window.api.executeCommand('setTileView', false); window.api.executeCommand('pinParticipant', id); }",
             theirs,
         )
-        await expect(frame.locator(f"#p-{theirs} img[src^='data:']")).to_be_visible(timeout=PATIENCE)
+        await expect(frame.locator(f"#p-{theirs} img[src^='data:']")).to_be_visible()
         await expect(pictures).to_have_count(1)
         await page.evaluate("window.api.executeCommand('pinParticipant', null)")
-        await expect(frame.locator(f"#p-{theirs} img[src^='data:']")).to_have_count(0, timeout=PATIENCE)
+        await expect(frame.locator(f"#p-{theirs} img[src^='data:']")).to_have_count(0)
         await expect(frame.locator(f"#p-{theirs}")).to_have_attribute("data-audible", "yes")
         await page.evaluate("id => window.api.executeCommand('setParticipantVolume', id, 0)", theirs)
         await expect(frame.locator(f"#p-{theirs}")).to_have_attribute("data-audible", "no")

@@ -13,11 +13,11 @@ from playwright.async_api import Browser, expect
 
 from invigilo.exams.rules import Deed
 from invigilo.storage.queries import accounts as account_queries
+from tests.browser.waiting import PATIENCE_MS, until
 from tests.server import Server, running
 from tests.web.people import TWO_INSTITUTIONS, candidate_in, exam_called, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-PATIENCE = 25_000  # ms
 
 
 @pytest_asyncio.fixture
@@ -31,6 +31,7 @@ async def an_exam_that_is_over(server: Server) -> int:
     exam_id = exam_called(server, "Linear Algebra")
     candidate = await candidate_in(server, "Linear Algebra")
     wire = candidate.wire
+    await until(lambda: wire.live.room_number == 1)
     await wire.patch("seb_user_session_id=zoe.mueller")
     proctor = await sign_in(server, "ada")
     for number in range(12):
@@ -62,8 +63,7 @@ async def test_from_a_finished_exam_to_everything_that_happened(browser: Browser
     await an_exam_that_is_over(server)
     ada = await sign_in(server, "ada")
     context = await browser.new_context(locale="en", viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
+    context.set_default_timeout(PATIENCE_MS)
     await context.add_cookies([{"name": n, "value": v, "url": server.url} for n, v in ada.cookies.items()])
     page = await context.new_page()
     troubles: list[str] = []

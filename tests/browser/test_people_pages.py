@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from tests.browser.waiting import PATIENCE_MS, lingering
 from tests.server import PASSWORD, Server, running
 from tests.web.people import TWO_INSTITUTIONS
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 40_000  # ms
 DESK: ViewportSize = {"width": 1440, "height": 900}
 NEW = "wholly unrelated garden words"
 
@@ -28,13 +28,12 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 @pytest.fixture
 async def contexts(browser: Browser) -> AsyncIterator[list[BrowserContext]]:
     """Two people, each with a browser of their own."""
-    expect.set_options(timeout=PATIENCE)
     made = [
         await browser.new_context(locale="en", timezone_id="America/New_York", viewport=DESK)
         for _ in range(2)
     ]
     for context in made:
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(PATIENCE_MS)
     yield made
     for context in made:
         await context.close()
@@ -86,6 +85,7 @@ async def test_a_colleague_is_added_signs_in_and_chooses_a_password(
 
 async def test_an_api_token_is_made_used_and_revoked(server: Server, contexts: list[BrowserContext]) -> None:
     await contexts[0].grant_permissions(["clipboard-read", "clipboard-write"])
+    await lingering(contexts[0], 2_000)  # that it was copied
     page = await _sign_in(contexts[0], server, "ines")
     await page.goto(f"{server.url}/account")
     await page.get_by_text("New token").click()
@@ -97,6 +97,7 @@ async def test_an_api_token_is_made_used_and_revoked(server: Server, contexts: l
     await page.get_by_label("see people and institutions").check()
     await page.get_by_role("button", name="Make token").click()
     key = await page.locator("#new-key").inner_text()
+    await page.wait_for_load_state()
     await page.get_by_role("button", name="Copy").click()
     await expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert await page.evaluate("navigator.clipboard.readText()") == key

@@ -50,11 +50,12 @@ async def signed_in(
 
 
 async def named(server: Server, name: str) -> SebWire:
-    """A SEB in the exam whose candidate is known by this name."""
+    """A SEB in the exam and in a room, whose candidate is known by this name."""
     from urllib.parse import quote
 
     wire = await server.ready()
     assert (await wire.patch(f"seb_user_session_id={quote(name)}")).status == 200
+    await until(lambda: wire.live.room_number)
     return wire
 
 
@@ -172,7 +173,7 @@ async def test_two_proctors_watch_the_same_room(
     server: Server, context: BrowserContext, browser: Browser, tmp_path: Path
 ) -> None:
     async with simulated(server, tmp_path, Life(Plan.STEADY, 1), camera=True):
-        await until(lambda: connections(server) and connections(server)[0].page.connected)
+        await until(lambda: [live.page.connected and live.room_number for live in connections(server)] == [1])
         one = await signed_in(context, server, "/rooms/1")
         other_context = await browser.new_context(locale="en")
         two = await signed_in(other_context, server, "/rooms/1", who="grace")
@@ -191,6 +192,7 @@ async def test_browser_to_browser_survives_an_ice_restart_and_a_reload_of_the_ca
     await context.add_init_script(STANDSTILL)  # only what is asked for here makes a path anew
     candidate = await context.new_page()
     await candidate.goto(entry(wire))
+    await until(lambda: wire.live.room_number)
     page = await signed_in(context, server, "/rooms/1")
     await expect(page.locator(".tile.has-video")).to_have_count(1)
     peer = "window.invigilo.watches.watches.values().next().value"

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.browser.waiting import PATIENCE_MS
 from tests.proctoring.office import RIGHT, WRONG, Office, office
 from tests.server import PASSWORD
 
 pytestmark = pytest.mark.browser
-
-PATIENCE = 40_000  # ms
 
 
 @pytest.fixture
@@ -25,9 +24,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Office]:
 
 async def opened(browser: Browser, desk: Office, *, who: str = "grace", **context: object) -> Page:
     """Somebody signs in and is led to the dialog of Linear Algebra."""
-    expect.set_options(timeout=PATIENCE)
     page = await (await browser.new_context(locale="en", **context)).new_page()  # type: ignore[arg-type]
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(PATIENCE_MS)
     await page.goto(f"{desk.server.url}/login?next=/exams/{desk.exam_id}/proctoring")
     await page.get_by_label("User name").fill(who)
     await page.get_by_label("Password").fill(PASSWORD)
@@ -61,6 +59,7 @@ async def test_what_is_saved_is_there_again_and_the_eye_says_whether_it_is_on(
     await page.get_by_role("switch").check()
     await page.get_by_role("radio", name="No limit: everybody in one room").check()
     await save(page)
+    await expect(page.get_by_role("status").filter(has_text="Proctoring is on")).to_be_visible()
     await expect(badge.locator(".icon-eye")).to_be_visible()
     settings = await desk.settings()
     assert (settings["enabled"], settings["collecting_room_size"]) == (True, None)
@@ -123,6 +122,7 @@ async def test_a_service_is_entered_tested_and_switched_on_in_one_dialog(
     await expect(page.locator("#accept_unproven-problem")).to_contain_text("has not passed its test")
 
     await section.get_by_role("link", name="Open this service").click()
+    await page.wait_for_url("**/services/*")
     await page.get_by_label("Application secret").fill(RIGHT)
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator(".page-head .badge")).to_have_text("not tested")
@@ -150,6 +150,7 @@ async def test_it_works_without_script(browser: Browser, desk: Office) -> None:
     await save(page)
     await expect(page.locator("#accept_unproven-problem")).to_be_visible()
     await section.get_by_role("link", name="Open this service").click()
+    await page.wait_for_url("**/services/*")
     await page.get_by_role("button", name="Test now").click()
     await expect(page.locator(".proof-step")).to_have_count(3)
     await expect(page.locator(".page-head .badge")).to_have_text("tested")

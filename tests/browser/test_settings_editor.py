@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.waiting import PATIENCE_MS
 from tests.server import PASSWORD, Server, running
 from tests.web.people import TWO_INSTITUTIONS, sign_in
 
 pytestmark = pytest.mark.browser
-
-PATIENCE = 40_000  # ms
 
 
 @pytest.fixture
@@ -25,8 +24,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(locale="en", viewport={"width": 1366, "height": 768})
-    context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     await context.close()
 
@@ -42,14 +40,20 @@ async def editor(context: BrowserContext, server: Server) -> Page:
     await page.get_by_label("Name").fill("Mathematics")
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("heading", name="Mathematics")).to_be_visible()
+    await listens(page)
     return page
+
+
+async def listens(page: Page) -> None:
+    """Its scripts are there; what is typed before is a plain form's."""
+    await expect(page.get_by_role("tab", name="General", exact=True)).to_have_attribute("role", "tab")
 
 
 async def second(context: BrowserContext, page: Page) -> Page:
     """The same editor in another window, which hears of nothing by itself."""
     other = await context.new_page()
     await other.route("**/state?*", lambda route: route.abort())
-    await other.goto(page.url)
+    await other.goto(await page.evaluate("location.href"))
     return other
 
 
@@ -107,8 +111,8 @@ async def test_two_people_at_one_setting_both_see_both_values(
     await expect(others, "what was typed stays").to_have_value("https://two.example.org")
     await conflict.get_by_role("button", name="Save mine").click()
     await saved(other)
-    await expect(link, "the first window hears of it").to_have_value("https://two.example.org")
-    await expect(page.locator("[data-others]")).to_contain_text("Quit link")
+    await expect(page.locator("[data-others]"), "the first window hears of it").to_contain_text("Quit link")
+    await expect(link).to_have_value("https://two.example.org")
 
 
 async def test_a_tables_rows_are_edited_by_keyboard_alone(context: BrowserContext, server: Server) -> None:
@@ -151,6 +155,7 @@ async def test_publish_change_compare_and_take_back(context: BrowserContext, ser
     await page.get_by_label("What is new?").fill("First")
     await page.get_by_role("button", name="Publish now").click()
     await expect(page.locator("[data-status]")).to_have_text("Version 1 is published")
+    await listens(page)
     await page.get_by_label("User may quit SEB", exact=True).uncheck()
     await expect(page.locator("[data-status]")).to_have_text("Draft differs from version 1 in one value")
     await saved(page)
