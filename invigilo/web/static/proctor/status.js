@@ -1,6 +1,6 @@
 // From a row to words, shapes and tones: the same on every page.
 
-import { icon, make, page, post, set, t } from "./page.js";
+import { arrange, icon, make, page, post, set, t } from "./page.js";
 
 const TONES = {
   seb: { ok: "ok", missing: "problem", closed: "none" },
@@ -45,6 +45,8 @@ export const isGone = (row) => row.state === "closed" || row.state === "disabled
 export const hasHand = (row) => row.notifications.some((one) => one.kind === "raisehand");
 export const isSeen = (row) => row.frames === "ok" || row.frames === "stills";
 
+const markOf = (notification) => `${notification.number}${notification.kind}`;
+
 /** "Hand up – Settle": one button per open notification. */
 export function notificationButton(row, notification) {
   const isHand = notification.kind === "raisehand";
@@ -53,6 +55,7 @@ export function notificationButton(row, notification) {
     {
       type: "button",
       className: "settle",
+      "data-of": markOf(notification),
       "aria-label": t(isHand ? "hand.settle_of" : "lockscreen.settle_of", { name: row.name }),
       title: notification.text || t(isHand ? "hand" : "lockscreen"),
     },
@@ -73,15 +76,16 @@ export function notificationButton(row, notification) {
   return button;
 }
 
-/** Rebuild the buttons only when the set of notifications changed, so focus and hover survive. */
+/** Those that stay keep their buttons, so focus, hover and a press just begun survive. */
 export function showNotifications(container, row) {
-  const mark = row.notifications.map((one) => `${one.number}${one.kind}`).join(",");
+  const mark = row.notifications.map(markOf).join(",");
   if (container.dataset.mark === mark) return;
   container.dataset.mark = mark;
   const hadFocus = container.contains(document.activeElement);
-  container.replaceChildren(...row.notifications.map((one) => notificationButton(row, one)));
+  const known = new Map([...container.children].map((button) => [button.dataset.of, button]));
+  arrange(container, row.notifications.map((one) => known.get(markOf(one)) ?? notificationButton(row, one)));
   // Whoever settled by keyboard goes on from the same candidate, not from the top of the page.
-  if (hadFocus) (container.querySelector("button") ?? container.closest("[data-id]")?.querySelector("a, button"))?.focus();
+  if (hadFocus && !container.contains(document.activeElement)) (container.querySelector("button") ?? container.closest("[data-id]")?.querySelector("a, button"))?.focus();
 }
 
 export function clientLine(row) {
