@@ -21,7 +21,7 @@ from invigilo.exams.model import Exam, JoinBy
 from invigilo.monitoring.live import LiveConnection
 from invigilo.proctoring.calls import Opened
 from invigilo.proctoring.model import Perception, RoomKind, RoomState
-from invigilo.providers.base import Feature, Slots
+from invigilo.providers.base import Feature, RoomHandle, Slots
 from invigilo.simulate.zoom_api import Fault
 from invigilo.simulate.zoom_meetings import Meeting
 from invigilo.simulate.zoom_reports import signature
@@ -344,6 +344,31 @@ async def test_a_second_proctor_sees_the_room_as_a_guest(site: ZoomSite) -> None
     site.zoom.seed.zak_refused = True
     app.meetings.host_left("p2")
     assert (await app.meetings.host_entry(exam, 1, people["ada"], "p3")).note == "no_host_key"
+
+
+async def test_of_two_who_enter_at_once_one_holds_the_meeting(site: ZoomSite) -> None:
+    """And a page that is gone before Zoom has answered keeps nobody from holding it."""
+    await arrived(site)
+    app = site.server.app
+    exam = next(e for e in app.directory.exams.values() if e.proctoring.definition_id == site.definition_id)
+    provider: Any = app.registry.provider_of(exam)
+    people, is_asked, may_answer = await _accounts(site), asyncio.Event(), asyncio.Event()
+    host_key = provider.host_key
+
+    async def slowly(room: RoomHandle) -> str:
+        is_asked.set()
+        await may_answer.wait()
+        return await host_key(room)
+
+    provider.host_key = slowly
+    first = asyncio.create_task(app.meetings.host_entry(exam, 1, people["ada"], "p1"))
+    async with asyncio.timeout(60):
+        await is_asked.wait()
+    assert (await app.meetings.host_entry(exam, 1, people["grace"], "p2")).note == "other_host"
+    app.meetings.host_left("p1")
+    may_answer.set()
+    await first
+    assert (await app.meetings.host_entry(exam, 1, people["grace"], "p2")).note == ""
 
 
 async def _accounts(site: ZoomSite) -> dict[str, Any]:
