@@ -163,6 +163,17 @@ async def test_guessing_a_password_takes_ever_longer(site: Site) -> None:
     assert (await _try(site.server, "patient", "a wrong guess")).status == 401
 
 
+async def test_tries_at_the_same_moment_are_not_free(site: Site) -> None:
+    """Twenty guesses sent at once are no more guesses than five, one after the other."""
+    await site.add("hasty")
+    site.clock.move(timedelta(hours=1))
+    visitors = [await visitor(site.server) for _ in range(20)]
+    form = {"username": "hasty", "password": "a wrong guess"}
+    answers = await asyncio.gather(*(one.post("/login", form) for one in visitors))
+    assert sorted(one.status for one in answers) == [401] * FREE_TRIES + [429] * (20 - FREE_TRIES)
+    site.clock.move(timedelta(hours=1))
+
+
 async def test_trying_one_password_on_many_users_is_slowed_too(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
