@@ -19,7 +19,7 @@ from invigilo.monitoring.live import LiveConnections
 from invigilo.monitoring.service import CLOSED_STAYS, Connections
 from invigilo.proctoring.calls import Calls
 from invigilo.proctoring.messages import Messages
-from invigilo.proctoring.service import SWEEP_WAITS, Rooms
+from invigilo.proctoring.service import Rooms
 from invigilo.proctoring.tending import EVERY as TEND_EVERY
 from invigilo.proctoring.tending import Tending
 from invigilo.rtc.hub import Hub
@@ -61,6 +61,8 @@ class Jobs:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
     _directory_wake: asyncio.Event = field(default_factory=asyncio.Event)
     _next_sweep: float = 0.0
+    _shown: int = 0
+    """How many of the directory's changes open pages were told of."""
 
     def __post_init__(self) -> None:
         self.bus.subscribe(TOPIC, self._heard_directory)
@@ -113,7 +115,9 @@ class Jobs:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._directory_wake.wait(), REFRESH.total_seconds())
         self._directory_wake.clear()
-        if await self.directory.follow():
+        await self.directory.follow()
+        if self._shown != self.directory.changes:  # whoever read it first: a client's request may have
+            self._shown = self.directory.changes
             for live in list(self.live.by_id.values()):
                 self.live.changed(live)
 
@@ -121,7 +125,7 @@ class Jobs:
         """Steps at once, as rooms come up; the sweep looks at everybody, so once a second is enough."""
         await self.rooms.wait_for_work(SWEEP_EVERY)
         await self.rooms.refresh()  # who is told of a call asks for the way into it at once
-        await self.rooms.finish_steps(within=SWEEP_WAITS)
+        await self.rooms.finish_steps(within=self.rooms.sweep_waits)
         await self.rooms.refresh()
         if time.monotonic() < self._next_sweep:
             return

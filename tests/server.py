@@ -254,6 +254,7 @@ async def running(
         settings_for(folder, url, **settings), clock=clock, providers=providers, services=services
     )
     app.connections.ping_waits = 30  # on a busy machine too a ping carries what it is to carry
+    app.calls.opens_within = 30  # and whoever opens a call hears what became of it
     listener = bind("127.0.0.1", 0)
     config = uvicorn.Config(
         app, http="httptools", ws="websockets-sansio", lifespan="on", log_config=None, access_log=False,

@@ -310,7 +310,8 @@ async def test_a_failed_sign_in_is_a_warning_with_the_address(tmp_path: Path) ->
     async with running(tmp_path) as server:
         with structlog.testing.capture_logs() as lines, pytest.raises(NotAllowed):
             await server.app.accounts.sign_in("ada", "wrong", address="198.51.100.9")
-    assert lines == [{"event": "sign_in_failed", "log_level": "warning", "address": "198.51.100.9"}]
+    said = [line for line in lines if line["event"] != "job_failed"]  # the server is running too
+    assert said == [{"event": "sign_in_failed", "log_level": "warning", "address": "198.51.100.9"}]
 
 
 # --- behind a proxy ---

@@ -73,7 +73,7 @@ class World:
             bus=self.bus,
             box=self.box,
             clock=self.clock,
-            ping_waits=10,  # on a busy machine too a ping carries what it is to carry
+            ping_waits=60,  # on a busy machine too a ping carries what it is to carry
         )
         self.rooms = Rooms(
             work=self.work,
@@ -101,6 +101,9 @@ class World:
             rooms=self.rooms,
             clock=self.clock,
             provider_of=self.provider_of,
+        )
+        self.rooms.sweep_waits = self.calls.opens_within = (
+            60  # a service that answers at once has, however busy we are
         )
         self.messages = Messages(
             work=self.work,

@@ -200,14 +200,14 @@ class People:
         """Choose another password; every other sign-in ends, `session` stays. Raises Invalid, Refused (`too_many_tries`)."""
         now = self._clock.now_ms()
         key = str(by.id)
+        async with self._reading() as w:
+            before = await queries.password_hash_of(w.db, by.id)
         if pause := self._password_tries.pause(key, now):
             raise Refused(
                 "too_many_tries", f"Too many tries. Please wait {max(1, round(pause / 1000))} seconds."
             )
-        async with self._reading() as w:
-            before = await queries.password_hash_of(w.db, by.id)
+        self._password_tries.failed(key, now)  # until it is known: tries at the same moment are not free
         if not await passwords.verify_aside(before, current):
-            self._password_tries.failed(key, now)
             raise Invalid(Problem("current_password", "wrong_password", "This is not your current password."))
         self._password_tries.succeeded(key)
         await self._check_password(by, new, field="new_password")

@@ -80,21 +80,26 @@ class Accounts:
         now = self._clock.now_ms()
         name = username.strip()
         user_key = f"{name.casefold()[:64]}\0{address}"
-        pause = max(self._by_user.pause(user_key, now), self._by_address.pause(address, now))
-        if pause:
-            raise Refused(
-                "too_many_tries", f"Too many tries. Please wait {max(1, round(pause / 1000))} seconds."
-            )
+        self._must_not_wait(user_key, address, now)
         async with self._reading() as w:
             found = await queries.by_username(w.db, name) if len(name) <= 64 and "\0" not in name else None
+        self._must_not_wait(user_key, address, now)
+        self._by_user.failed(user_key, now)  # until it is known: tries at the same moment are not free
         is_right = await passwords.verify_aside(None if found is None else found[1], password)
         if found is None or not is_right or not found[0].is_active:
-            self._by_user.failed(user_key, now)
             self._by_address.failed(address, now)
             log.warning("sign_in_failed", address=address)
             raise NotAllowed("User name and password do not match, or the account is not active.")
         self._by_user.succeeded(user_key)
         return found[0], await self._open_session(found[0])
+
+    def _must_not_wait(self, user_key: str, address: str, now: int) -> None:
+        """Raises Refused (`too_many_tries`)."""
+        pause = max(self._by_user.pause(user_key, now), self._by_address.pause(address, now))
+        if pause:
+            raise Refused(
+                "too_many_tries", f"Too many tries. Please wait {max(1, round(pause / 1000))} seconds."
+            )
 
     async def _open_session(self, account: Account) -> str:
         token = secrets.token_urlsafe(32)

@@ -9,6 +9,7 @@ What it must bring itself, having no framework before it: size limits, error tab
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -94,6 +95,7 @@ class ExamApi:
         self._address_of = address_of
         self._base_url_of = base_url_of
         self._look_from = 0.0
+        self._looking = asyncio.Lock()
         self._bearers: dict[bytes, tuple[int, int]] = {}
         """Authorization header → (configuration id, expiry in ms). A cache of the token table."""
         self._client_secrets: dict[str, str] = {}
@@ -309,9 +311,10 @@ class ExamApi:
 
     async def _look_again(self) -> None:
         """At most once a second: whoever asks with invented names must not make the database work."""
-        if time.monotonic() >= self._look_from:
-            self._look_from = time.monotonic() + 1
-            await self._directory.reload()
+        async with self._looking:  # who comes while somebody looks waits for what is found
+            if time.monotonic() >= self._look_from:
+                self._look_from = time.monotonic() + 1
+                await self._directory.reload()
 
     async def _check_client(self, client_id: str, secret: str) -> ConnectionConfiguration | None:
         configuration = self._directory.by_client_id.get(client_id)

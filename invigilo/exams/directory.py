@@ -8,6 +8,7 @@ run in another process that cannot announce anything to a server on SQLite. So a
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 from invigilo.clock import Clock
@@ -45,19 +46,26 @@ class Directory:
         self.definitions: dict[int, SealedDefinition] = {}
         """Service definitions of all institutions. Their secrets are opened only by what calls the service."""
         self.loaded_at: datetime | None = None
+        self.changes = 0
+        """How often something was found that differs: whoever shows it to others shows it once for each."""
         self._revision = -1
+        self._in_turn = asyncio.Lock()
+        """What was read sooner must not replace what was read later."""
 
-    async def follow(self) -> bool:
-        """Read everything again if somebody changed something; returns whether anything differs."""
+    async def follow(self) -> None:
+        """Read everything again if somebody changed something."""
         async with self._reading() as w:
             revision = await exam_queries.directory_revision(w.db)
         if revision != self._revision:
-            return await self.reload()
+            await self.reload()
         self.loaded_at = self._clock.now()
-        return False
 
-    async def reload(self) -> bool:
-        """Read everything again; returns whether anything differs."""
+    async def reload(self) -> None:
+        """Read everything again."""
+        async with self._in_turn:
+            await self._read()
+
+    async def _read(self) -> None:
         now = self._clock.now()
         async with self._reading() as w:
             revision = await exam_queries.directory_revision(w.db)
@@ -77,7 +85,7 @@ class Directory:
         self.secrets = {configuration.id: secret for configuration, secret in configurations}
         self.by_client_id = {configuration.client_id: configuration for configuration, _ in configurations}
         self.loaded_at = self._clock.now()
-        return before != (self.exams, self.configurations, self.rosters, self.definitions)
+        self.changes += before != (self.exams, self.configurations, self.rosters, self.definitions)
 
     def candidate(self, exam_id: int | None, user_id: str | None) -> Candidate | None:
         """The roster's line for what a client sent as user; None where there is no roster or nobody of that id."""

@@ -87,6 +87,8 @@ class Desk:
         self._writer = writer
         self._clock = clock
         self._measures: dict[int, Measure] = {}
+        self._in_turn = asyncio.Lock()
+        """What was read sooner must not replace what was read later."""
         self._tasks: set[asyncio.Task[None]] = set()
         bus.subscribe(THRESHOLDS_CHANGED, self._heard_thresholds)
         bus.subscribe(RESYNC, self._heard_thresholds)
@@ -190,12 +192,13 @@ class Desk:
     # --- thresholds ---
 
     async def load_all(self) -> None:
-        async with self._reading() as w:
-            stored = await queries.thresholds(w.db)
-        self._measures = {
-            exam_id: Measure(Thresholds.from_json(values), revision, is_own=True)
-            for exam_id, (values, revision) in stored.items()
-        }
+        async with self._in_turn:
+            async with self._reading() as w:
+                stored = await queries.thresholds(w.db)
+            self._measures = {
+                exam_id: Measure(Thresholds.from_json(values), revision, is_own=True)
+                for exam_id, (values, revision) in stored.items()
+            }
 
     def measure(self, exam_id: int) -> Measure:
         return self._measures.get(exam_id) or Measure(STANDARD, 0, is_own=False)

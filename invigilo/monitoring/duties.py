@@ -69,6 +69,8 @@ class Duties:
         self._bus = bus
         self._clock = clock
         self._of_exam: dict[int, dict[int, Duty]] = {}
+        self._in_turn = asyncio.Lock()
+        """What was read sooner must not replace what was read later."""
         self._pages: dict[str, Looking] = {}
         self._nodes: dict[str, _Node] = {}
         self._reload_task: asyncio.Task[None] | None = None
@@ -80,12 +82,13 @@ class Duties:
     # --- who is responsible ---
 
     async def load_all(self) -> None:
-        async with self._reading() as w:
-            found = await queries.all_duties(w.db)
-        by_exam: dict[int, dict[int, Duty]] = defaultdict(dict)
-        for one in found:
-            by_exam[one.exam_id][one.room_id] = one
-        self._of_exam = dict(by_exam)
+        async with self._in_turn:
+            async with self._reading() as w:
+                found = await queries.all_duties(w.db)
+            by_exam: dict[int, dict[int, Duty]] = defaultdict(dict)
+            for one in found:
+                by_exam[one.exam_id][one.room_id] = one
+            self._of_exam = dict(by_exam)
 
     def of_exam(self, exam_id: int) -> Mapping[int, Duty]:
         """By room."""

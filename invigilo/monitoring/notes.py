@@ -96,15 +96,18 @@ class Notes:
         self._live = live
         self._clock = clock
         self._tallies: dict[int, Tally] = {}
+        self._in_turn = asyncio.Lock()
+        """What was read sooner must not replace what was read later."""
         self._due: set[int] = set()
         self._reading_again: asyncio.Task[None] | None = None
         bus.subscribe(NOTES_CHANGED, self._heard)
         bus.subscribe(RESYNC, lambda _payload: self._heard(0))
 
     async def load_all(self) -> None:
-        async with self._reading() as w:
-            rows = await queries.counts(w.db)
-        self._tallies = _tallies(rows)
+        async with self._in_turn:
+            async with self._reading() as w:
+                rows = await queries.counts(w.db)
+            self._tallies = _tallies(rows)
 
     def tally(self, exam_id: int) -> Tally:
         return self._tallies.get(exam_id, EMPTY)
@@ -273,9 +276,10 @@ class Notes:
                 await patiently(lambda exam_id=exam_id: self._reload(exam_id))
 
     async def _reload(self, exam_id: int) -> None:
-        async with self._reading() as w:
-            rows = await queries.counts(w.db, exam_id)
-        self._tallies[exam_id] = _tallies(rows).get(exam_id, EMPTY)
+        async with self._in_turn:
+            async with self._reading() as w:
+                rows = await queries.counts(w.db, exam_id)
+            self._tallies[exam_id] = _tallies(rows).get(exam_id, EMPTY)
         for live in self._live.of_exam(exam_id):
             self._live.changed(live)
 

@@ -825,16 +825,23 @@ class Connections:
     async def _reload_heard(self) -> None:
         while self._reload_ids or self._resync_due:
             ids, self._reload_ids = list(self._reload_ids), set()
+            is_all_due, self._resync_due = self._resync_due, False
             try:
-                if self._resync_due:
+                if is_all_due:
                     await self.load_all()  # also what other nodes made meanwhile
-                    self._resync_due = False
+                    is_all_due = False
                 while ids:
                     await self.reload(ids[:RELOAD_AT_ONCE])
                     del ids[:RELOAD_AT_ONCE]
             except Unavailable:
+                self._resync_due |= is_all_due
                 self._reload_ids.update(ids)
                 await asyncio.sleep(1)
+            except Exception:
+                log.exception("memory_not_read")
+                self._reload_ids.update(
+                    ids[RELOAD_AT_ONCE:]
+                )  # what one row breaks must not keep all others old
 
     def _heard_facts(self, payload: Any) -> None:
         for facts in payload:

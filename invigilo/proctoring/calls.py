@@ -73,6 +73,7 @@ class Calls:
         self._rooms = rooms
         self._clock = clock
         self._provider_of = provider_of
+        self.opens_within = OPENS_WITHIN
         self._held: dict[tuple[int, str], Perception] = {}
         """What pages at this node hold, by room and page: saying it again is one statement."""
 
@@ -106,7 +107,7 @@ class Calls:
                 w, "call_opened" if is_new else "call_entered", exam, room, by, connection_ids=wanted
             )
         if room.state is not RoomState.OPEN:
-            await self._rooms.finish_steps(within=OPENS_WITHIN, room_id=room_id)
+            await self._rooms.finish_steps(within=self.opens_within, room_id=room_id)
             async with self._reading() as w:
                 room = await self._room(w, exam.id, room_id)
             if is_new and room.state is RoomState.FAILED:
@@ -137,7 +138,7 @@ class Calls:
             members = await queries.members_of_call(w.db, room_id)
             if await self._rooms.end_call_in(w, exam.id, room_id):
                 await self._record(w, "call_closed", exam, room, by, connection_ids=members)
-        await self._rooms.finish_steps(within=OPENS_WITHIN, room_id=room_id)
+        await self._rooms.finish_steps(within=self.opens_within, room_id=room_id)
 
     async def _room(self, w: Work, exam_id: int, room_id: int) -> Room:
         rooms = await room_queries.of_exam(w.db, exam_id)

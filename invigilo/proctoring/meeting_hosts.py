@@ -6,6 +6,7 @@ computed without waiting for either.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections import defaultdict
@@ -42,6 +43,8 @@ class MeetingHosts:
         self.writes = 0
         """Counted so that a reading which began before a write does not undo it in memory."""
         self._stale = True
+        self._in_turn = asyncio.Lock()
+        """What was read sooner must not replace what was read later."""
         bus.subscribe(HOSTS_CHANGED, self._heard)
         bus.subscribe(RESYNC, self._heard)
 
@@ -63,8 +66,11 @@ class MeetingHosts:
 
     async def refresh(self) -> None:
         """Read again if somebody changed something."""
-        if not self._stale:
-            return
+        async with self._in_turn:
+            if self._stale:
+                await self._read()
+
+    async def _read(self) -> None:
         self._stale, writes = False, self.writes
         try:
             async with self._reading() as w:

@@ -138,8 +138,8 @@ class Meetings:
         self._reports: dict[int, ReportLine] = {}
         self._doubts: dict[int, None] = {}
         """Rooms of which somebody says that they cannot be entered."""
-        self._holding: dict[str, tuple[int, str]] = {}
-        """By room's name: the proctor who was let in to hold its meeting, by account and page."""
+        self._holding: dict[str, dict[str, int]] = {}
+        """By room's name: the pages that were let in to hold its meeting, with their one account."""
         self._identities: dict[tuple[int, str, int], str] = {}
         self._tickets: dict[str, tuple[int, int]] = {}
         """By whom they were given to: definition and revision they were made of, until whoever it was is seen inside."""
@@ -193,22 +193,31 @@ class Meetings:
         provider = self._provider_of(exam)
         if room is None or room.state is not RoomState.OPEN or not isinstance(provider, KeepsMeetings):
             return self.entry_of_proctor(exam, room_id, account)
-        holder = self._holding.get(room.name)
-        if holder is not None and holder[0] != account.id:
+        if any(holder != account.id for holder in self._holding.get(room.name, {}).values()):
             return replace(self.entry_of_proctor(exam, room_id, account, is_host=False), note="other_host")
+        # Noted before the service is asked: who comes meanwhile is the second, and a page may be gone when it answers.
+        self._holding.setdefault(room.name, {})[peer] = account.id
         try:
             key = await provider.host_key(RoomHandle(room.name, room.subject))
+            return replace(self.entry_of_proctor(exam, room_id, account), host_key=key)
         except ProviderError as error:
+            self._hold_no_more(room.name, peer)
             log.warning("no_host_key", exam_id=exam.id, room_id=room.id, reason=error.message)
             return replace(self.entry_of_proctor(exam, room_id, account, is_host=False), note="no_host_key")
-        entry = replace(self.entry_of_proctor(exam, room_id, account), host_key=key)
-        self._holding[room.name] = (account.id, peer)
-        return entry
+        except BaseException:
+            self._hold_no_more(room.name, peer)
+            raise
 
     def host_left(self, peer: str) -> None:
         """A proctor's page is gone: somebody else may hold what it held."""
-        for name in [name for name, (_, page) in self._holding.items() if page == peer]:
-            del self._holding[name]
+        for name in list(self._holding):
+            self._hold_no_more(name, peer)
+
+    def _hold_no_more(self, room_name: str, peer: str) -> None:
+        pages = self._holding.get(room_name, {})
+        pages.pop(peer, None)
+        if not pages:
+            self._holding.pop(room_name, None)
 
     def _enter(self, exam: Exam, room: Room, guest: Guest) -> Entry:
         page = self.page_of(exam)
@@ -304,6 +313,10 @@ class Meetings:
         """Definitions with the revision by which somebody got in, since this was last asked."""
         found, self._entered = self._entered, {}
         return found
+
+    def put_entered_back(self, found: Mapping[int, int]) -> None:
+        """They could not be stored; what came meanwhile is newer."""
+        self._entered = {**found, **self._entered}
 
     # --- who is found there ---
 

@@ -123,6 +123,9 @@ class Rooms:
         self._called: dict[int, dict[int, list[int]]] = {}
         """By exam, then by room: who lets it perceive them, and who is called into it."""
         self._stale: set[int] = set()
+        self._in_turn = asyncio.Lock()
+        """What was read sooner must not replace what was read later."""
+        self.sweep_waits = SWEEP_WAITS
         self._started_at = 0
         self._wake = asyncio.Event()
         self._calls: dict[int, asyncio.Task[None]] = {}
@@ -346,7 +349,7 @@ class Rooms:
         """Free places of the silent, place whoever has none, finish what was begun. Safe to run on every node."""
         await self._free_silent()
         await self._place_missed()
-        await self.finish_steps(within=SWEEP_WAITS)
+        await self.finish_steps(within=self.sweep_waits)
         await self._repeat_lost_joins()
 
     async def _free_silent(self) -> None:
@@ -538,24 +541,32 @@ class Rooms:
             self._wake.clear()
 
     async def refresh(self) -> set[int]:
-        """Read the rooms of exams that changed; returns those exams."""
-        changed, self._stale = self._stale, set()
+        """Read the rooms of exams that changed, or wait until somebody has who began before; returns those read here."""
+        async with self._in_turn:
+            changed, self._stale = self._stale, set()
+            try:
+                await self._read(changed)
+            except BaseException as error:
+                self._stale |= changed
+                if not isinstance(error, Unavailable):
+                    raise
+                return set()
+            return changed
+
+    async def _read(self, changed: set[int]) -> None:
+        if not changed:
+            return
         before = {exam_id: self._called.get(exam_id, {}) for exam_id in changed}
-        try:
-            async with self._reading() as w:
-                now = self._clock.now_ms()
-                for exam_id in changed:
-                    self._by_exam[exam_id] = await queries.of_exam(w.db, exam_id)
-                    self._called[exam_id] = await call_queries.members_of_calls(w.db, exam_id)
-                    held = self._holds[exam_id] = {}
-                    for hold in await call_queries.holds_of_exam(w.db, exam_id, now=now):
-                        held.setdefault(hold.room_id, []).append(hold)
-        except Unavailable:
-            self._stale |= changed
-            return set()
+        async with self._reading() as w:
+            now = self._clock.now_ms()
+            for exam_id in changed:
+                self._by_exam[exam_id] = await queries.of_exam(w.db, exam_id)
+                self._called[exam_id] = await call_queries.members_of_calls(w.db, exam_id)
+                held = self._holds[exam_id] = {}
+                for hold in await call_queries.holds_of_exam(w.db, exam_id, now=now):
+                    held.setdefault(hold.room_id, []).append(hold)
         for exam_id in changed:
             self._tell_company(before[exam_id], self._called[exam_id])
-        return changed
 
     def _tell_company(self, before: dict[int, list[int]], now: dict[int, list[int]]) -> None:
         """Whoever is called aside with other people than before, or with fewer."""
@@ -677,7 +688,7 @@ class Rooms:
         async with self._work() as w:
             await self.close_rooms_in(w, exam_id)
         self._stale.add(exam_id)  # a deleted exam took its rooms along without a word
-        await self.finish_steps(within=SWEEP_WAITS)
+        await self.finish_steps(within=self.sweep_waits)
 
     async def close_rooms_in(self, w: Work, exam_id: int) -> None:
         """Note that everybody leaves; `finish_steps` or the next sweep closes the rooms at the service."""

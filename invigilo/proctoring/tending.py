@@ -68,7 +68,12 @@ class Tending:
             except ProviderError as error:
                 log.info("service_not_tended", definition_id=definition.id, reason=error.message)
         if self.remember is not None:
-            await self.remember(self.meetings.take_entered())
+            entered = self.meetings.take_entered()
+            try:
+                await self.remember(entered)
+            except BaseException:
+                self.meetings.put_entered_back(entered)
+                raise
 
     def _rooms_of(self, definition: SealedDefinition) -> list[Room]:
         exams = [e for e in self.directory.exams.values() if e.proctoring.definition_id == definition.id]

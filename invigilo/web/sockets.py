@@ -485,7 +485,12 @@ class Sockets:
         async def keep_checking() -> None:
             while mine.outbox.closing is None:
                 await asyncio.sleep(CHECK_SIGN_IN_EVERY)
-                if not await self._may_stay(account, exam, still_valid):
+                try:
+                    may_stay = await self._may_stay(account, exam, still_valid)
+                except Exception:  # once not known is no reason never to ask again
+                    log.exception("socket_failed")
+                    continue
+                if not may_stay:
                     mine.outbox.close(4003, "signed out")
 
         checking = asyncio.create_task(keep_checking())

@@ -196,7 +196,7 @@ async def test_a_whole_exam_morning_leaves_no_secret_in_the_log(lines: io.String
     await server.request("GET", f"/static/{candidate.key}/x", headers={"Cookie": browser.cookie})
     async with server.session.ws_connect(f"{server.url}/e/{candidate.key}/socket") as socket:
         await socket.send_str('{"t":"hello","tab":"x"}')
-        await socket.receive(10)
+        await socket.receive(60)
     await server.bearer()
     await server.request("POST", "/oauth/token", headers={"Authorization": "Basic d3Jvbmc6d3Jvbmc="})
     written = lines.getvalue()

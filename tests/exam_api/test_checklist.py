@@ -421,7 +421,12 @@ async def test_unknown_connections_ping_into_the_void(server: Server) -> None:
 
 
 @_spec(37, 38, 44)
-async def test_instructions_travel_one_per_ping_with_text_values(server: Server) -> None:
+async def test_instructions_travel_one_per_ping_with_text_values(tmp_path: Path) -> None:
+    async with running(tmp_path, clock=SetClock(datetime(2026, 3, 2, 8, 0, tzinfo=UTC))) as server:
+        await _instructions_travel(server)
+
+
+async def _instructions_travel(server: Server) -> None:
     wire = await server.ready()
     for type_, attributes in [
         (InstructionType.LOCK_SCREEN, {"message": "Please wait"}),

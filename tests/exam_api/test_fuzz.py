@@ -198,13 +198,13 @@ class Thrower:
         assert (await self.bystander.ping()).status == 204
 
 
-_throwers: dict[int, Thrower] = {}
+_throwers: list[Thrower] = []
 
 
 async def _thrower(server: Server) -> Thrower:
-    if server.port not in _throwers:
-        _throwers[server.port] = Thrower(server, await server.ready())
-    return _throwers[server.port]
+    if not _throwers or _throwers[-1].server is not server:
+        _throwers.append(Thrower(server, await server.ready()))
+    return _throwers[-1]
 
 
 def assert_orderly(thrown: Garbage, answer: Answer) -> None:

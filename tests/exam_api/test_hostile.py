@@ -8,9 +8,11 @@ import time
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from invigilo.exam_api import v1, wire
 from invigilo.exam_api.v1 import BEARER_LENGTH, FORM_LIMIT, ExamApi
+from invigilo.storage.tables import connection_configurations
 from tests.exam_api.raw import PATIENCE, RawConnection
 from tests.server import Server
 
@@ -128,3 +130,32 @@ async def test_unknown_client_ids_cause_one_reading_a_second(
         )
         assert answer.status == 401
     assert readings <= 1 + (time.monotonic() - start)
+
+
+async def test_a_class_with_a_file_made_a_moment_ago_is_not_refused(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process set it up: the first client has this node look again, and the others wait for what is found."""
+    app, values = own_server.app, {"ping_interval_ms": 1000, "created_at": 0}
+    async with app.work() as w:
+        sealed = app.storage.box.encrypt("secret")
+        query = insert(connection_configurations).values(
+            institution_id=int(await own_server.institution()), name="New", client_id="new",
+            client_secret_encrypted=sealed, **values,
+        )  # fmt: skip
+        await w.db.execute(query)
+    is_looking, may_go, reload = asyncio.Event(), asyncio.Event(), app.directory.reload
+
+    async def slowly() -> None:
+        is_looking.set()
+        await may_go.wait()
+        await reload()
+
+    monkeypatch.setattr(app.directory, "reload", slowly)
+    basic = "Basic " + base64.b64encode(b"new:secret").decode()
+    first = asyncio.create_task(own_server.bearer(basic))
+    await asyncio.wait_for(is_looking.wait(), PATIENCE)
+    others = [asyncio.create_task(own_server.bearer(basic)) for _ in range(3)]
+    await asyncio.wait(others, timeout=0.1)
+    may_go.set()
+    assert all(one.startswith("Bearer ") for one in await asyncio.gather(first, *others))

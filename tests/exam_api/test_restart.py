@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import invigilo
-from invigilo.clock import SetClock, SystemClock
+from invigilo.clock import SetClock, from_ms
 from invigilo.monitoring.model import ConnectionState, InstructionType
 from invigilo.secrets_box import digest
 from tests.exam_api.clients import AppleClient, WindowsClient
@@ -71,6 +71,11 @@ def _stored(folder: Path) -> Counter[str]:
 def _institution(folder: Path) -> str:
     with closing(sqlite3.connect(folder / "invigilo.sqlite3")) as db:
         return str(db.execute("SELECT id FROM institutions").fetchone()[0])
+
+
+def _last_sent(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "invigilo.sqlite3")) as db:
+        return db.execute("SELECT max(sent_at) FROM instructions").fetchone()[0]
 
 
 @pytest.mark.spec("seb-client-api", 61)
@@ -132,7 +137,7 @@ async def test_an_unconfirmed_instruction_survives_a_kill(tmp_path: Path) -> Non
                 pass
         assert first.json["instruction"] == "SEB_PROCTORING"
         await seb.close()
-    clock = SetClock(SystemClock().now() + timedelta(seconds=6))
+    clock = SetClock(from_ms(_last_sent(tmp_path)) + timedelta(seconds=6))
     async with running(tmp_path, text=None, clock=clock) as server:
         seb.connection = RawConnection(server.port)
         again = await seb.ping("timestamp=1&ping-number=1")

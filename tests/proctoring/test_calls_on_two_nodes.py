@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.proctoring.processes import Node, Stored, handshake
-from tests.proctoring.test_two_nodes import eventually, nodes
-from tests.rtc.pages import candidate_page, proctor_page
+from tests.proctoring.test_two_nodes import eventually, knows, nodes
+from tests.rtc.pages import Page, candidate_page, proctor_page
 from tests.server import Answer
 from tests.web.people import Browser, Candidate, sign_in
 
@@ -44,6 +44,13 @@ async def placed(page: Any, kind: str, **wanted: Any) -> dict[str, Any]:
             return frame
 
 
+async def _hold_on(wall: Page, room: int) -> None:
+    """As a proctor's page does while it is there."""
+    while True:
+        await wall.send("hold", room=room, audio=True, chat=True)
+        await asyncio.sleep(1)
+
+
 @pytest.mark.spec("live-proctoring", 34)
 @pytest.mark.spec("live-proctoring", 48)
 async def test_a_proctor_here_a_candidate_there(nodes: tuple[Node, Node, Stored]) -> None:
@@ -53,6 +60,7 @@ async def test_a_proctor_here_a_candidate_there(nodes: tuple[Node, Node, Stored]
     ada = await sign_in(two, "ada")
     ada_here = Browser(one, ada.cookies)
     async with candidate_page(one, lea) as page, proctor_page(ada, two.the_exam) as (wall, _):
+        await knows(wall, lea)
         body = {"kind": "town_hall"}
         first, second = await asyncio.gather(
             ask(ada, "POST", "/calls", body), ask(ada_here, "POST", "/calls", body)
@@ -62,9 +70,10 @@ async def test_a_proctor_here_a_candidate_there(nodes: tuple[Node, Node, Stored]
         assert second.json["id"] == hall
         await placed(page, "town_hall", receive_audio=False)
 
-        await wall.send("hold", room=hall, audio=True, chat=True)
+        holding = asyncio.create_task(_hold_on(wall, hall))
         assert (await wall.until(t="held"))["audio"] is True
         await placed(page, "town_hall", receive_audio=True, chat=True)
+        page.new.clear()  # from here on one of its places says that nothing is to be heard any more
 
         sent = await ask(ada, "POST", "/messages", {"text": "Hello", "connections": [lea.id]})
         assert sent.status == 201, sent.body
@@ -75,6 +84,7 @@ async def test_a_proctor_here_a_candidate_there(nodes: tuple[Node, Node, Stored]
         await page.send("say", text="I hear you")
         assert (await wall.until(t="said"))["text"] == "I hear you"
 
+        holding.cancel()
         await two.kill()
         assert (await eventually(page, "placed"))["receive_audio"] is False
         assert (await ask(ada_here, "DELETE", f"/calls/{hall}")).status == 204

@@ -36,9 +36,12 @@ def fields(answer: Answer) -> dict[str, str]:
 
 
 async def until(holds: Any, what: str) -> None:
-    async with asyncio.timeout(20):
-        while not await holds():
-            await asyncio.sleep(0.05)
+    try:
+        async with asyncio.timeout(60):
+            while not await holds():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"It did not come to this: {what}")
 
 
 async def switched_on(desk: Office, **wish: Any) -> dict[str, Any]:
@@ -62,9 +65,9 @@ async def with_room(desk: Office) -> tuple[dict[str, Any], SebWire]:
     assert (await candidate.wire.ping()).status in {200, 204}
 
     async def is_open() -> bool:
-        return len(desk.stand_in.rooms) == 1
+        return len(desk.stand_in.rooms) == 1 and await room_states(desk) == ["open"]
 
-    await until(is_open, "the room is open at the service")
+    await until(is_open, "the room is open at the service, and noted so")
     return made, candidate.wire
 
 

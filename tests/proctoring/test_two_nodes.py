@@ -115,6 +115,7 @@ async def test_a_proctor_at_one_node_watches_a_candidate_at_the_other(
     lea = Candidate(wire, await stored.connection_id(wire.token), key)
     ada = await sign_in(two, "ada")
     async with candidate_page(one, lea) as page, proctor_page(ada, two.the_exam) as (wall, peer):
+        await knows(wall, lea)
         await wall.send("watch", connection=lea.id)
         assert (await wall.until(t="watching"))["connection"] == lea.id
         assert (await page.until(t="watch"))["peer"] == peer
@@ -134,6 +135,12 @@ async def test_a_proctor_at_one_node_watches_a_candidate_at_the_other(
             assert await wall.still() == lea.id.to_bytes(4, "big") + still
         finally:
             filming.cancel()
+
+
+async def knows(wall: Page, candidate: Candidate) -> None:
+    """The node of this proctor's page has heard of a candidate who arrived at the other."""
+    if not any(row["id"] == candidate.id for frame in wall.new for row in frame.get("rows", ())):
+        await wall.row(candidate.id)
 
 
 async def _film(page: Page, still: bytes) -> None:
@@ -165,6 +172,7 @@ async def test_a_candidate_is_told_when_the_node_of_its_watcher_dies(
     async with AsyncExitStack() as stack:
         page = await stack.enter_async_context(candidate_page(one, lea))
         wall, peer = await stack.enter_async_context(proctor_page(ada, two.the_exam))
+        await knows(wall, lea)
         await wall.send("watch", connection=lea.id)
         assert (await page.until(t="watch"))["peer"] == peer
         await two.kill()

@@ -13,8 +13,8 @@ from invigilo.simulate.jitsi import JitsiStandIn, Mood, jitsi_stand_in
 from invigilo.simulate.jitsi_rules import Deployment
 from tests.providers.keys import jitsi_values
 
-QUICK = Patience(step=5.0, settle=0.25, spacing=0.0)
-SURE = Patience(step=5.0, settle=2.0, spacing=0.0)
+QUICK = Patience(step=60.0, settle=0.25, spacing=0.0)
+SURE = Patience(step=60.0, settle=3.0, spacing=0.0)
 """Where something must be seen within the time: it is waited for no longer than it takes."""
 SECRET = jitsi_values()["app_secret"]
 WELL = Deployment(jwt_app_id="exam-office", jwt_app_secret=SECRET)

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from invigilo.clock import SystemClock
+from invigilo.clock import SetClock, SystemClock, from_ms
 from invigilo.errors import ProviderCredentials, ProviderError, ProviderRefused, ProviderUnavailable
 from invigilo.providers.base import ZoomTicket
 from invigilo.providers.description import ZOOM, BadFields, check_values
@@ -23,6 +23,7 @@ from invigilo.simulate.zoom_api import Fault
 from invigilo.simulate.zoom_rules import JoinRefused, Seed, User
 from tests.providers.keys import zoom_values
 from tests.providers.proving import Proof, proof_of
+from tests.providers.zoom_world import START
 
 HOST = "host1@example.org"
 UNPROVEN = {
@@ -209,9 +210,13 @@ async def test_the_pair_of_the_other_app_is_recognised() -> None:
 
 
 async def test_warnings_stop_nobody() -> None:
-    proof = await zoom_proof(ZoomMood.CLOCK_OFF_BY_A_MINUTE)
+    async with zoom_stand_in(None, ZoomMood.CLOCK_OFF_BY_A_MINUTE) as stand_in:
+        stand_in.clock.fixed = START
+        proof = await proof_of(
+            "zoom", zoom_values(stand_in.url), clock=SetClock(from_ms(round(START * 1000)))
+        )
     assert proof.notes()["zoom_clock"] == "zoom_clock_near"
-    assert 55 <= proof.values("zoom_clock")["seconds"] <= 65
+    assert proof.values("zoom_clock")["seconds"] == 60
     assert proof.notes()["zoom_capacity"] == "zoom_capacity_is"
 
 

@@ -556,10 +556,9 @@ async def test_stills_go_to_those_who_asked(site: Site) -> None:
         assert [f for f in await grace.barrier() if isinstance(f, bytes)] == []
 
         await grace.send("stills", connections="all")
-        assert {await grace.still(), await grace.still()} >= {
-            await _framed(one, first),
-            await _framed(two, second),
-        }
+        missing = {await _framed(one, first), await _framed(two, second)}
+        while missing:  # a page that has just gone may have left its last one
+            missing.discard(await grace.still())
         await grace.send("stills", connections=[])
         await grace.barrier()
         await page_one.socket.send_bytes(jpeg(mark=3))
@@ -603,8 +602,14 @@ async def test_what_is_no_small_jpeg_is_refused(site: Site, picture: bytes, code
 async def test_a_flood_of_stills_is_refused(site: Site) -> None:
     one = await candidate_in(site.server, "Linear Algebra")
     async with candidate_page(site.server, one) as page:
-        for number in range(40):
-            await page.socket.send_bytes(jpeg(mark=number))
+        pictures = [jpeg(mark=number) for number in range(20)]
+        for number in range(400):
+            if page.socket.closed:
+                break
+            try:
+                await page.socket.send_bytes(pictures[number % 20])
+            except ConnectionError:
+                break
         assert await page.closing() == 4008
         assert {f["code"] for f in page.new if f["t"] == "error"} == {"too_many"}
 

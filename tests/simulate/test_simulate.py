@@ -29,7 +29,7 @@ from tests.server import Server, running
 from tests.simulate.wall import wall_of
 from tests.web.people import sign_in
 
-PATIENCE = 20.0  # seconds; a busy machine must fail no test
+PATIENCE = 60.0  # seconds; a busy machine must fail no test
 
 
 @pytest.fixture
@@ -259,7 +259,8 @@ async def test_who_leaves_and_returns_is_a_new_connection_of_the_same_person(ser
         await until(lambda: simulation.summary.left and len(connections(server)) >= 2, "a return")
         first, second = connections(server)[:2]
         assert first.state.value == "closed"
-        assert {row_of(server, live)["name"] for live in (first, second)} == {NAMES[0]}
+        for live in (first, second):
+            await until(lambda live=live: row_of(server, live)["name"] == NAMES[0], "the same name")
 
 
 async def test_a_lost_network_silences_a_client_that_comes_back_with_its_old_connection(
@@ -290,16 +291,19 @@ async def test_who_is_sent_home_by_the_server_says_goodbye(server: Server, tmp_p
         assert simulation.summary.quit_by_server == 1
 
 
-async def test_the_start_burst_arrives_whole_and_everybody_leaves_after_their_time(
-    server: Server, tmp_path: Path
-):
+async def test_the_start_burst_arrives_whole(server: Server, tmp_path: Path):
     """What real clients send at their start is one request a line, and none may be lost."""
-    options = await options_for(server, tmp_path, candidates=3, client=MIXED, seconds=2.5, log_lines=30)
+    lives = [Life() for _ in range(3)]
+    async with simulated(server, tmp_path, *lives, client=MIXED, log_lines=30) as simulation:
+        counts = simulation.summary.seb
+        await until(lambda: counts.events >= 90 and counts.pings > 3, "every line, and pings")
+        assert (counts.events_lost, counts.pings_failed) == (0, 0)
+
+
+async def test_everybody_leaves_after_their_time(server: Server, tmp_path: Path):
+    options = await options_for(server, tmp_path, candidates=3, client=MIXED, seconds=0.5)
     summary = await asyncio.wait_for(simulate(options, quiet), PATIENCE)
     assert summary.arrived == summary.connections == 3
-    assert summary.seb.events >= 90
-    assert (summary.seb.events_lost, summary.seb.pings_failed) == (0, 0)
-    assert summary.seb.pings > 3
     assert {live.state.value for live in connections(server)} == {"closed"}
     assert "3 of 3 candidates" in str(summary)
 

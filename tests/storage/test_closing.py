@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from invigilo.storage.engine import Database, database_url, open_database
+from invigilo.storage.engine import Database, _in_use, database_url, open_database
 from invigilo.storage.work import WorkFactory, reading_factory
 
 COUNT = (
@@ -17,16 +17,18 @@ COUNT = (
 )
 
 
-async def count(reading: WorkFactory) -> None:
+async def count(reading: WorkFactory, may_end: asyncio.Event) -> None:
     async with reading() as w:
+        await w.db.execute(text(COUNT))
+        await may_end.wait()
         await w.db.execute(text(COUNT))
 
 
-async def used(database: Database) -> list[asyncio.Task[None]]:
-    """Transactions under way."""
-    tasks = [asyncio.create_task(count(reading_factory(database))) for _ in range(6)]
-    async with asyncio.timeout(20):
-        while not any(task.done() for task in tasks):
+async def used(database: Database, may_end: asyncio.Event) -> list[asyncio.Task[None]]:
+    """Transactions under way, which end some time after they may."""
+    tasks = [asyncio.create_task(count(reading_factory(database), may_end)) for _ in range(6)]
+    async with asyncio.timeout(60):
+        while _in_use(database.reading) < len(tasks):
             await asyncio.sleep(0)
     return tasks
 
@@ -37,10 +39,11 @@ async def test_connections_in_use_are_closed_when_their_users_are_done(tmp_path:
         warnings.simplefilter("always")
         for cancelled in (False, True):
             database = open_database(database_url(None, tmp_path))
-            tasks = await used(database)
-            assert not all(task.done() for task in tasks)
+            may_end = asyncio.Event()
+            tasks = await used(database, may_end)
             for task in tasks if cancelled else ():
                 task.cancel()
+            may_end.set()
             await database.dispose()
             await asyncio.gather(*tasks, return_exceptions=True)
             del database, tasks

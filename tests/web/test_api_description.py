@@ -51,16 +51,16 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="server under test")
     thread.start()
-    assert started.wait(30), "the server under test did not start"
+    assert started.wait(100), "the server under test did not start"
     try:
         yield found[0]
     finally:
         end.set()
-        thread.join(30)
+        thread.join(100)
 
 
 def described(api: Running) -> dict[str, Any]:
-    return requests.get(f"{api.url}/api/openapi.json", timeout=10).json()
+    return requests.get(f"{api.url}/api/openapi.json", timeout=60).json()
 
 
 load_all_checks()
@@ -89,7 +89,7 @@ def test_every_call_answers_as_described(api: Running, person: str) -> None:
         )
         @given(case=operation.as_strategy())
         def answers_as_described(case: Any) -> None:
-            response = case.call(headers=headers, base_url=api.url)
+            response = case.call(headers=headers, base_url=api.url, timeout=60)
             assert response.status_code < 500 or response.status_code == 503, response.text
             case.validate_response(response, headers=headers, excluded_checks=NOT_CHECKED)
 

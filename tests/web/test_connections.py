@@ -101,7 +101,7 @@ async def _as_async(holds: Callable[[], object]) -> bool:
 
 async def until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await holds():
                 await asyncio.sleep(0.02)
     except TimeoutError:

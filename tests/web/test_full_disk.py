@@ -45,7 +45,7 @@ async def test_a_full_disk_loses_no_event_and_is_said(tmp_path: Path) -> None:
             exam = exam_called(server, "Linear Algebra")
             overview = await ada.get(f"/monitoring/{exam}/overview", accept="text/html")
             assert overview.status == 200, "proctors are not blinded"
-            await _handshakes_are_refused_whole(server)
+            await _handshakes_are_refused_whole(server, wire.bearer)
             await limit_pages(server, None)
             async with asyncio.timeout(PATIENCE):
                 while (await page.until(t="changes"))["storage_trouble_since"] is not None:
@@ -60,9 +60,8 @@ async def test_a_full_disk_loses_no_event_and_is_said(tmp_path: Path) -> None:
         assert list(stored) == texts
 
 
-async def _handshakes_are_refused_whole(server: Server) -> None:
+async def _handshakes_are_refused_whole(server: Server, bearer: str) -> None:
     """Sooner or later a new client finds no room on the disk: it is told to try again, and has left nothing behind."""
-    bearer = server.bearers.get("one") or await server.bearer()
     answers = [await _handshake(server, bearer) for _ in range(60)]
     assert {status for status, _ in answers} <= {200, 503}
     refused = [body for status, body in answers if status == 503]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,7 +21,7 @@ from invigilo.declared import apply_text
 from invigilo.secrets_box import digest
 from invigilo.storage.opening import open_storage
 from invigilo.storage.tables import sessions, users
-from tests.rtc.pages import proctor_page, socket_to
+from tests.rtc.pages import PATIENCE, proctor_page, socket_to
 from tests.server import PASSWORD, Answer, Server, running, settings_for
 from tests.web.people import TWO_INSTITUTIONS as TEXT
 from tests.web.people import Browser, candidate_in, cookies_of, exam_called, sign_in, visitor
@@ -159,6 +161,17 @@ async def test_guessing_a_password_takes_ever_longer(site: Site) -> None:
     site.clock.move(timedelta(seconds=2))
     assert (await _try(site.server, "patient")).status == 303
     assert (await _try(site.server, "patient", "a wrong guess")).status == 401
+
+
+async def test_tries_at_the_same_moment_are_not_free(site: Site) -> None:
+    """Twenty guesses sent at once are no more guesses than five, one after the other."""
+    await site.add("hasty")
+    site.clock.move(timedelta(hours=1))
+    visitors = [await visitor(site.server) for _ in range(20)]
+    form = {"username": "hasty", "password": "a wrong guess"}
+    answers = await asyncio.gather(*(one.post("/login", form) for one in visitors))
+    assert sorted(one.status for one in answers) == [401] * FREE_TRIES + [429] * (20 - FREE_TRIES)
+    site.clock.move(timedelta(hours=1))
 
 
 async def test_trying_one_password_on_many_users_is_slowed_too(
@@ -332,18 +345,38 @@ async def test_the_wall_of_somebody_who_signed_out_goes_dark(site: Site) -> None
 
 
 @pytest.mark.usefixtures("quick_check")
+async def test_a_check_that_broke_once_is_made_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the page of somebody who signs out afterwards would stay for as long as it likes."""
+    browser = await sign_in(site.server, "grace")
+    accounts = site.server.app.accounts
+    ask, is_broken = accounts.account_of_session, asyncio.Event()
+
+    async def breaks_once(token: str) -> Any:
+        if not is_broken.is_set():
+            is_broken.set()
+            raise ValueError("nobody thought of this")
+        return await ask(token)
+
+    async with proctor_page(browser, exam_called(site.server, "Linear Algebra")) as (page, _):
+        monkeypatch.setattr(accounts, "account_of_session", breaks_once)
+        await asyncio.wait_for(is_broken.wait(), PATIENCE)
+        await browser.post("/logout")
+        assert await page.closing() == 4003
+
+
+@pytest.mark.usefixtures("quick_check")
 @pytest.mark.parametrize(
-    "change",
+    ("name", "change"),
     [
-        'role = "exam_admin"\nactive = false',
-        'role = "auditor"',
-        'role = "exam_admin"\npassword = "another long one"',
+        ("not-active", 'role = "exam_admin"\nactive = false'),
+        ("another-role", 'role = "auditor"'),
+        ("another-password", 'role = "exam_admin"\npassword = "another long one"'),
     ],
-    ids=["not active", "another role", "another password"],
 )
-async def test_what_another_process_takes_away_is_gone_within_seconds(site: Site, change: str) -> None:
+async def test_what_another_process_takes_away_is_gone_within_seconds(
+    site: Site, name: str, change: str
+) -> None:
     """Deactivated, given another role, or a new password: pages and sockets that are open end too."""
-    name = f"short-{abs(hash(change))}"
     await site.add(name)
     browser = await sign_in(site.server, name)
     exam_id = exam_called(site.server, "Linear Algebra")

@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from invigilo.errors import Unavailable
 from invigilo.storage.tables import activity, desk_settings, notifications, users
+
+log = structlog.get_logger()
 
 
 async def patiently(read: Callable[[], Awaitable[None]]) -> None:
@@ -21,6 +24,9 @@ async def patiently(read: Callable[[], Awaitable[None]]) -> None:
             return await read()
         except Unavailable:
             await asyncio.sleep(1)
+        except Exception:
+            log.exception("memory_not_read")
+            return None
 
 
 async def thresholds(
