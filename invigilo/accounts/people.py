@@ -203,8 +203,11 @@ class People:
         async with self._reading() as w:
             before = await queries.password_hash_of(w.db, by.id)
         if pause := self._password_tries.pause(key, now):
+            seconds = max(1, round(pause / 1000))
             raise Refused(
-                "too_many_tries", f"Too many tries. Please wait {max(1, round(pause / 1000))} seconds."
+                "too_many_tries",
+                f"Too many tries. Please wait {seconds} seconds.",
+                values={"seconds": seconds},
             )
         self._password_tries.failed(key, now)  # until it is known: tries at the same moment are not free
         if not await passwords.verify_aside(before, current):
