@@ -19,10 +19,12 @@ from hypothesis import HealthCheck, settings
 from playwright.async_api import Browser, async_playwright
 
 from invigilo.accounts import passwords
+from invigilo.monitoring import event_search
 from invigilo.simulate import zoom_reports
 from invigilo.storage import turns
 from invigilo.storage.engine import database_url, open_database
 from invigilo.storage.migrate import migrate
+from invigilo.storage.queries import events
 from scripts import chromium
 
 settings.register_profile(
@@ -32,8 +34,8 @@ settings.load_profile("house")
 
 passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 """Quick in the tests' own processes; how slow the product's is on purpose, `tests/accounts/test_rules.py` looks at."""
-turns.PATIENCE = zoom_reports.WITHIN = 60.0
-"""Others wait as long as the product does; on a machine that stalls nobody's ten seconds are ten seconds."""
+turns.PATIENCE = zoom_reports.WITHIN = event_search.BUDGET = events.COUNTING = 60.0
+"""Longer than the product waits, or looks: on a machine that stalls nobody's second is a second."""
 
 CHROMIUM_FLAGS = [*chromium.FAKE_CAMERA, "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 
