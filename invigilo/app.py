@@ -199,6 +199,7 @@ class App:
         self.stories = Stories(
             reading=self.reading, connections=self.connections, notes=self.notes, clock=self.clock
         )
+        self.renderer = Renderer(Catalogue.load())
         self.stream = Stream(
             live=self.live,
             rooms=self.rooms,
@@ -211,6 +212,7 @@ class App:
             desk=self.desk,
             notes=self.notes,
             duties=self.duties,
+            renderer=self.renderer,
         )
         self.sockets = Sockets(
             hub=self.hub,
@@ -225,6 +227,7 @@ class App:
             work=self.work,
             clock=self.clock,
             duties=self.duties,
+            renderer=self.renderer,
         )
         self.messages.to_candidates = self.sockets.show_to_candidates
         self.messages.to_proctors = self.sockets.show_to_proctors
@@ -333,7 +336,7 @@ class App:
             reading=self.reading,
             box=self.storage.box,
             clock=self.clock,
-            renderer=Renderer(Catalogue.load()),
+            renderer=self.renderer,
             base_url=self.base_url,
             has_https=self.settings.tls_certificate is not None
             or (self.settings.public_url or "").startswith("https://"),

@@ -21,19 +21,47 @@ import dataclasses
 from collections.abc import Mapping
 
 
-class InvigiloError(Exception):
-    """Base of all errors that carry a message meant for people: it says what to do next."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sentence:
+    """What people are told, complete, in English.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+    Pages say it in the reader's language (`refused.<key>`), filling its holes with `values`.
+    """
+
+    key: str
+    english: str
+    values: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
+
+
+class InvigiloError(Exception):
+    """Base of all errors that carry a message meant for people: it says what to do next.
+
+    `message` is English; without a `key` nobody reads it in another language.
+    """
+
+    def __init__(
+        self, message: str | Sentence, *, key: str = "", values: Mapping[str, object] | None = None
+    ) -> None:
+        self.sentence = message if isinstance(message, Sentence) else Sentence(key, message, values or {})
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        return self.sentence.english
 
 
 class Refused(InvigiloError):
-    """A rule said no."""
+    """A rule said no. Where one code has several sentences, each has a `key` of its own; else the code is the key."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        code: str,
+        message: str | Sentence,
+        *,
+        key: str | None = None,
+        values: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, key=key or code, values=values)
         self.code = code
 
 

@@ -8,10 +8,12 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from invigilo import errors
 from invigilo.cli import COMMANDS, parser
 from invigilo.log import scrub  # noqa: F401  (part of the public face: kept importable)
 from invigilo.settings import TABLE, settings_page
@@ -180,6 +182,75 @@ def test_every_problem_has_its_german_text() -> None:
     }
     assert len(asked) > 10
     assert [where for where, key in asked.items() if key not in texts] == []
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence people are told, as it stands in the source."""
+
+    key: str
+    holes: frozenset[str]
+    where: str
+
+
+SAY = {"Sentence", "PasswordNeeded"} | {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)
+}
+ALWAYS_ENGLISH = {
+    *("connect_again", "institution", "no_exam", "no_running_exam", "other_exam", "token_not_known"),
+    "foreign_report",
+    *("database_too_new", "unknown_revision"),
+}
+"""What only SEB, meeting services and commands are told."""
+READ_BY_PROCTORS = (
+    "invigilo.monitoring",
+    "invigilo.proctoring",
+    "invigilo.web.pages",
+    "invigilo.web.sockets",
+)
+"""Where whatever is not found or not allowed needs a key, too."""
+
+
+def sentences(name: str, tree: ast.Module) -> Iterator[Said]:
+    """Every Refused, every Sentence, and other errors that have a key or should have one."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SAY):
+            continue
+        kind, named = node.func.id, {one.arg: one.value for one in node.keywords}
+        begins_with_key = kind in {"Refused", "Sentence"}
+        texts = [one for one in node.args if isinstance(one, ast.JoinedStr | ast.Constant)]
+        if kind == "Refused" and len(node.args) == 2 and node.args[1] not in texts:
+            continue  # its Sentence is checked where it is made
+        key = named.get("key") or (node.args[0] if begins_with_key else None)
+        if key is None and not (kind in {"NotFound", "NotAllowed"} and name.startswith(READ_BY_PROCTORS)):
+            continue
+        values = node.args[2] if len(node.args) > 2 and kind == "Sentence" else named.get("values")
+        holes = frozenset(ast.literal_eval(one) for one in getattr(values, "keys", []))
+        yield Said("" if key is None else _constant(key), holes, f"{name}:{node.lineno}")
+
+
+def _constant(node: ast.expr) -> str:
+    return getattr(errors, node.id) if isinstance(node, ast.Name) else ast.literal_eval(node)
+
+
+def test_every_refusal_has_its_german_sentence() -> None:
+    """English stands where it is said; what it fills in must have its hole in German too."""
+    german = Catalogue.load().texts["de"]
+    said = [one for name, tree in modules() if name != "invigilo.errors" for one in sentences(name, tree)]
+    assert len(said) > 100
+    wanted = [one for one in said if one.key not in ALWAYS_ENGLISH]
+    assert [one.where for one in wanted if f"refused.{one.key}" not in german] == []
+    assert [one.where for one in wanted if Catalogue.holes(german[f"refused.{one.key}"]) != one.holes] == []
+    unsaid = {f"refused.{one.key}" for one in said}
+    assert [key for key in german if key.startswith("refused.") and key not in unsaid] == []
+
+
+def test_a_refusal_without_german_would_be_seen() -> None:
+    """The check itself is checked."""
+    tree = ast.parse('Refused("full", f"{n} are here.", values={"n": n})\nNotFound("Gone.")')
+    seen = [(one.key, one.holes) for one in sentences("invigilo.proctoring.calls", tree)]
+    assert seen == [("full", {"n"}), ("", frozenset())]
+    assert [one.key for one in sentences("invigilo.accounts.people", tree)] == ["full"]
 
 
 def test_every_text_asked_for_exists() -> None:

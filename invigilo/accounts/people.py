@@ -201,8 +201,11 @@ class People:
         now = self._clock.now_ms()
         key = str(by.id)
         if pause := self._password_tries.pause(key, now):
+            seconds = max(1, round(pause / 1000))
             raise Refused(
-                "too_many_tries", f"Too many tries. Please wait {max(1, round(pause / 1000))} seconds."
+                "too_many_tries",
+                f"Too many tries. Please wait {seconds} seconds.",
+                values={"seconds": seconds},
             )
         async with self._reading() as w:
             before = await queries.password_hash_of(w.db, by.id)

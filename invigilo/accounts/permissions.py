@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 from invigilo.accounts.model import Account, Kind, Right, Role
-from invigilo.errors import NotAllowed, NotFound
+from invigilo.errors import NotAllowed, NotFound, Sentence
 from invigilo.exams.model import Exam
 from invigilo.monitoring.model import Sight
 
@@ -38,7 +38,8 @@ def access_exam(account: Account, exam: Exam | None, right: Right) -> Exam:
     rights = frozenset[Right]() if exam is None else rights_on(account, exam)
     if exam is None or not rights:
         raise NotFound(
-            "There is no such exam, or it is not yours to see. Ask its exam administrator to assign you."
+            "There is no such exam, or it is not yours to see. Ask its exam administrator to assign you.",
+            key="no_such_exam",
         )
     if right not in rights:
         raise NotAllowed(_REFUSALS[right])
@@ -65,10 +66,15 @@ def sight_of(account: Account) -> Sight:
 
 
 _REFUSALS = {
-    Right.SEE: "You may not see this exam.",
-    Right.PROCTOR: "Watching candidates is for the exam's supporters and exam administrators.",
-    Right.LOOK_BACK: "Looking back on candidates is for the exam's supporters, exam administrators and auditors.",
-    Right.CHANGE: "Changing an exam is for exam administrators.",
+    Right.SEE: Sentence("may_not_see", "You may not see this exam."),
+    Right.PROCTOR: Sentence(
+        "may_not_proctor", "Watching candidates is for the exam's supporters and exam administrators."
+    ),
+    Right.LOOK_BACK: Sentence(
+        "may_not_look_back",
+        "Looking back on candidates is for the exam's supporters, exam administrators and auditors.",
+    ),
+    Right.CHANGE: Sentence("may_not_change", "Changing an exam is for exam administrators."),
 }
 
 

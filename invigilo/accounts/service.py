@@ -82,8 +82,11 @@ class Accounts:
         user_key = f"{name.casefold()[:64]}\0{address}"
         pause = max(self._by_user.pause(user_key, now), self._by_address.pause(address, now))
         if pause:
+            seconds = max(1, round(pause / 1000))
             raise Refused(
-                "too_many_tries", f"Too many tries. Please wait {max(1, round(pause / 1000))} seconds."
+                "too_many_tries",
+                f"Too many tries. Please wait {seconds} seconds.",
+                values={"seconds": seconds},
             )
         async with self._reading() as w:
             found = await queries.by_username(w.db, name) if len(name) <= 64 and "\0" not in name else None
@@ -159,5 +162,8 @@ class Accounts:
         async with self._reading() as w:
             found = await queries.by_link(w.db, digest(token), self._clock.now_ms())
         if found is None:
-            raise NotFound("This sign-in link is not valid any more. Sign in with your password.")
+            raise NotFound(
+                "This sign-in link is not valid any more. Sign in with your password.",
+                key="sign_in_link_over",
+            )
         return await self._open_session(found[0]), found[1]

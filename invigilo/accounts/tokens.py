@@ -56,7 +56,11 @@ class ApiTokens:
         key = PREFIX + secrets.token_urlsafe(32)
         async with self._work() as w:
             if len(await queries.of_user(w.db, by.id)) >= MOST_TOKENS:
-                raise Refused("too_many_tokens", f"You have {MOST_TOKENS} API tokens. Revoke some first.")
+                raise Refused(
+                    "too_many_tokens",
+                    f"You have {MOST_TOKENS} API tokens. Revoke some first.",
+                    values={"most": MOST_TOKENS},
+                )
             token = await queries.add(
                 w.db,
                 token_hash=digest(key),

@@ -510,4 +510,6 @@ def _name_taken(name: str) -> Invalid:
 
 
 def _no_link() -> NotFound:
-    return NotFound("This link is not valid, or not any more. Ask the exam office for a new one.")
+    return NotFound(
+        "This link is not valid, or not any more. Ask the exam office for a new one.", key="link_over"
+    )

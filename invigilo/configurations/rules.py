@@ -112,6 +112,7 @@ def may_publish(found: Mapping[str, Any], published: Mapping[str, Any] | None) -
         raise Refused(
             "configuration_has_errors",
             f"This cannot be published yet; mend first: {named}. Warnings do not stop publishing.",
+            values={"settings": named},
         )
     if published is not None and published == found:
         raise Refused("nothing_to_publish", "Nothing was changed since the last version.")
@@ -133,15 +134,27 @@ class ChangedMeanwhile(Refused):
 def may_delete(uses: list[Use]) -> None:
     """Raises Refused while an exam or a template uses it."""
     if uses:
-        raise Refused("configuration_in_use", f"It is used by {named(uses)}. Assign another one there first.")
+        raise Refused(
+            "configuration_in_use",
+            f"It is used by {named(uses)}. Assign another one there first.",
+            values={"uses": names(uses)},
+        )
 
 
 def may_be_template(uses: list[Use]) -> None:
     exams = [use for use in uses if use.kind == "exam"]
     if exams:
         raise Refused(
-            "configuration_in_use", f"It is used by {named(exams)}, and a template is assigned to no exam."
+            "configuration_in_use",
+            f"It is used by {named(exams)}, and a template is assigned to no exam.",
+            key="configuration_of_exams",
+            values={"uses": names(exams)},
         )
+
+
+def names(uses: list[Use]) -> str:
+    """Names alone, for a sentence of any language."""
+    return ", ".join(f"“{use.name}”" for use in uses[:5]) + (f" (+{len(uses) - 5})" if len(uses) > 5 else "")
 
 
 def named(uses: list[Use]) -> str:

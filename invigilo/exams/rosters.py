@@ -219,7 +219,7 @@ def _columns(line: Line) -> dict[str, Any]:
 
 def _found(candidate: Candidate | None) -> Candidate:
     if candidate is None:
-        raise NotFound("There is no such candidate on this roster.")
+        raise NotFound("There is no such candidate on this roster.", key="no_such_candidate")
     return candidate
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from invigilo import fields
-from invigilo.errors import Invalid, Problem, Refused
+from invigilo.errors import Invalid, Problem, Refused, Sentence
 from invigilo.exams.model import (
     ConfigurationChoice,
     Exam,
@@ -52,18 +52,20 @@ _WHEN: dict[Deed, frozenset[ExamState]] = {
     Deed.DELETE: frozenset({ExamState.UPCOMING, ExamState.FINISHED, ExamState.ARCHIVED}),
 }
 
-_REFUSALS: dict[Deed, tuple[str, str]] = {
-    Deed.END: ("exam_not_running", "Only a running exam can be ended."),
-    Deed.START_TEST_RUN: ("exam_not_upcoming", "A test run is for an exam that has not started yet."),
-    Deed.STOP_TEST_RUN: ("no_test_run", "This exam is in no test run."),
-    Deed.REOPEN: (
+_IS_OPEN = Sentence("exam_running", "The exam is open to candidates. End it or its test run first.")
+_REFUSALS: dict[Deed, Sentence] = {
+    Deed.END: Sentence("exam_not_running", "Only a running exam can be ended."),
+    Deed.START_TEST_RUN: Sentence("exam_not_upcoming", "A test run is for an exam that has not started yet."),
+    Deed.STOP_TEST_RUN: Sentence("no_test_run", "This exam is in no test run."),
+    Deed.REOPEN: Sentence(
         "exam_not_ended_by_hand",
         "Only an exam that was ended by hand before its time can be opened again. Give it a later end instead.",
     ),
-    Deed.ARCHIVE: ("exam_running", "The exam is open to candidates. End it or its test run first."),
-    Deed.TAKE_BACK: ("exam_not_archived", "This exam is not archived."),
-    Deed.DELETE: ("exam_running", "The exam is open to candidates. End it or its test run first."),
+    Deed.ARCHIVE: _IS_OPEN,
+    Deed.TAKE_BACK: Sentence("exam_not_archived", "This exam is not archived."),
+    Deed.DELETE: _IS_OPEN,
 }
+"""The keys are the codes."""
 
 
 def possible_deeds(exam: Exam, now: datetime) -> frozenset[Deed]:
@@ -83,7 +85,7 @@ def _may_reopen(exam: Exam, now: datetime) -> bool:
 def check_deed(exam: Exam, deed: Deed, now: datetime, holdings: Holdings | None = None) -> None:
     """Raise Refused when it cannot be done now. Who archives or deletes must know the `holdings`."""
     if deed not in possible_deeds(exam, now):
-        raise Refused(*_REFUSALS[deed])
+        raise Refused(_REFUSALS[deed].key, _REFUSALS[deed])
     if deed in {Deed.ARCHIVE, Deed.DELETE} and (holdings is None or holdings.open_rooms):
         raise Refused(
             "exam_has_rooms",

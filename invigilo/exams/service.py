@@ -366,7 +366,7 @@ class Exams:
             exam = access_exam(by, await exam_queries.exam_by_id(w.db, exam_id), Right.PROCTOR)
             sealed = await queries.quit_password_of(w.db, exam.id)
             if sealed is None:
-                raise NotFound("This exam has no quit password.")
+                raise NotFound("This exam has no quit password.", key="no_quit_password")
             await self._record(w, exam, by, "quit_password_revealed", name=exam.name)
             return self._box.decrypt(sealed)
 
@@ -422,7 +422,7 @@ class Exams:
     async def _read(self, w: Work, exam_id: int) -> Exam:
         exam = await exam_queries.exam_by_id(w.db, exam_id)
         if exam is None:
-            raise NotFound("There is no such exam.")
+            raise NotFound("There is no such exam.", key="exam_gone")
         return exam
 
     async def _serve(self, w: Work, exam_id: int) -> Exam:

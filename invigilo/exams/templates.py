@@ -144,7 +144,7 @@ class Templates:
     async def _read(self, w: Work, template_id: int) -> Template:
         template = await queries.template_by_id(w.db, template_id)
         if template is None:
-            raise NotFound("There is no such exam template.")
+            raise NotFound("There is no such exam template.", key="no_such_template")
         return template
 
     async def _check(

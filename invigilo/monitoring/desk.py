@@ -46,8 +46,7 @@ class Refusal:
     """Somebody whom the deed does not fit."""
 
     connection_id: int
-    code: str
-    message: str
+    why: Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Desk:
         desk_rules.check(wish, len(targets))
         fit, refused = self._sorted(wish.deed, targets)
         if not fit and len(refused) == 1:
-            raise Refused(refused[0].code, refused[0].message)
+            raise refused[0].why
         if wish.deed in desk_rules.KINDS:
             await asyncio.shield(
                 self._writer.flush()
@@ -128,7 +127,7 @@ class Desk:
         found = [self._live.by_id.get(one) for one in sorted(wish.connections)]
         mine = [one for one in found if one is not None and one.exam_id == exam.id]
         if len(mine) < len(found):
-            raise NotFound("There is no such connection in this exam.")
+            raise NotFound("There is no such connection in this exam.", key="no_such_connection")
         return mine
 
     def _sorted(
@@ -147,7 +146,7 @@ class Desk:
             try:
                 desk_rules.refuse(deed, target)
             except Refused as error:
-                refused.append(Refusal(live.id, error.code, error.message))
+                refused.append(Refusal(live.id, error))
             else:
                 fit.append(live)
         return fit, refused

@@ -48,11 +48,17 @@ def check(wish: DeedWish, targets: int) -> None:
     Raises Refused (`count_differs`, `too_many`), BadInput.
     """
     if targets > MOST_AT_ONCE:
-        raise Refused("too_many", f"At most {MOST_AT_ONCE} at once.")
+        raise Refused(
+            "too_many",
+            f"At most {MOST_AT_ONCE} at once.",
+            key="too_many_at_once",
+            values={"most": MOST_AT_ONCE},
+        )
     if (wish.connections is None or targets > 1) and wish.count != targets:
         raise Refused(
             "count_differs",
             f"This would now concern {targets} candidates. Look again, and confirm that number.",
+            values={"count": targets},
         )
     if len(wish.message) > LONGEST_MESSAGE or not fields.is_encodable(wish.message) or "\0" in wish.message:
         raise BadInput(f"The message is a text of at most {LONGEST_MESSAGE} characters.", field="message")
@@ -68,12 +74,9 @@ def refuse(deed: DeskDeed, target: Target) -> None:
     if deed is DeskDeed.LOCK and target.capability.is_known and not target.capability.lock_screen:
         raise Refused("cannot_lock", "This SEB version cannot be locked from here.")
     if deed in KINDS and not settles(deed, target.notifications):
-        code, message = (
-            ("no_hand", "No hand is raised here any more.")
-            if deed is DeskDeed.SETTLE
-            else ("not_locked", "This screen is not locked.")
-        )
-        raise Refused(code, message)
+        if deed is DeskDeed.SETTLE:
+            raise Refused("no_hand", "No hand is raised here any more.")
+        raise Refused("not_locked", "This screen is not locked.")
 
 
 def settles(deed: DeskDeed, notifications: Collection[Notification]) -> list[Notification]:

@@ -146,7 +146,7 @@ class Duties:
         async with self._work() as w:
             await queries.lock_exam(w.db, exam.id)
             if not set(changes) <= await queries.rooms_of(w.db, exam.id):
-                raise NotFound("There is no such room in this exam any more.")
+                raise NotFound("There is no such room in this exam any more.", key="room_gone")
             await queries.put(w.db, changes, since=self._clock.now_ms(), given_by=by.display_name)
             for room_id, to in changes.items():
                 await record(

@@ -194,7 +194,7 @@ class Notes:
         async with self._work() as w:
             note = await queries.by_id(w.db, note_id, lock=True)
             if note is None or note.exam_id != exam.id:
-                raise NotFound("There is no such note in this exam.")
+                raise NotFound("There is no such note in this exam.", key="no_such_note")
             if note.taken_back_at is not None:
                 if revision is None:
                     return note

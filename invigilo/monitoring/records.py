@@ -117,7 +117,7 @@ class Records:
         async with self._reading() as w:
             found = await queries.connection_record(w.db, exam.id, connection_id)
         if found is None:
-            raise NotFound("There is no such connection in this exam.")
+            raise NotFound("There is no such connection in this exam.", key="no_such_connection")
         return found
 
     async def timeline(

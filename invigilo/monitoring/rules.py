@@ -71,7 +71,9 @@ def after_put(state: ConnectionState, *, user_known: bool) -> ConnectionState:
 
 def _must_be_open(state: ConnectionState) -> None:
     if not state.is_open:
-        raise Refused("connection_closed", f"This connection is {state.value}. Connect again.")
+        raise Refused(
+            "connection_closed", f"This connection is {state.value}. Connect again.", key="connect_again"
+        )
 
 
 def may_disable(state: ConnectionState, *, missing: bool) -> bool:
@@ -85,7 +87,7 @@ def refuse_disabling(state: ConnectionState, *, missing: bool) -> None:
         return
     if state.is_open:
         raise Refused("still_alive", "This SEB is still connected. Send it “quit” instead.")
-    raise Refused("connection_closed", "This connection is disabled already.")
+    raise Refused("connection_closed", "This connection is disabled already.", key="disabled_already")
 
 
 def is_live(state: ConnectionState, *, exam_bound: bool, config_downloaded: bool) -> bool:

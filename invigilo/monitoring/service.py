@@ -302,10 +302,16 @@ class Connections:
         async with self._work() as w:
             row = await queries.by_token_hash(w.db, digest(token), lock=True)
             if row is None:
-                raise NotFound("This connection token is not known here. Connect again.")
+                raise NotFound(
+                    "This connection token is not known here. Connect again.", key="token_not_known"
+                )
             if not row.state.is_open:
                 self._owe_quit(row.id)
-                raise Refused("connection_closed", f"This connection is {row.state.value}. Connect again.")
+                raise Refused(
+                    "connection_closed",
+                    f"This connection is {row.state.value}. Connect again.",
+                    key="connect_again",
+                )
             exam = self._bound_exam(row, exam_id)
             values = {"exam_id": None if exam is None else exam.id, **decide(row, exam)}
             await queries.change(w.db, row.id, **values)
@@ -330,13 +336,13 @@ class Connections:
             return self._still_running(row.exam_id)
         configuration = self._directory.configurations.get(row.configuration_id)
         if configuration is None:
-            raise Refused("exam_not_running", f"Exam {exam_id[:40]} is not running.")
+            raise Refused("exam_not_running", f"Exam {exam_id[:40]} is not running.", key="no_running_exam")
         return self._offered_exam(exam_id, configuration)
 
     def _still_running(self, exam_id: int) -> Exam:
         exam = self._directory.exams.get(exam_id)
         if exam is None or not exam.is_running(self._clock.now()):
-            raise Refused("exam_not_running", f"Exam {exam_id} is not running.")
+            raise Refused("exam_not_running", f"Exam {exam_id} is not running.", key="no_running_exam")
         return exam
 
     def _offered_exam(self, exam_id: str, configuration: ConnectionConfiguration) -> Exam:
@@ -352,7 +358,7 @@ class Connections:
             and configuration.offers(exam.id)
         )
         if exam is None or not is_theirs or not exam.is_running(self._clock.now()):
-            raise Refused("exam_not_running", f"Exam {exam_id[:40]} is not running.")
+            raise Refused("exam_not_running", f"Exam {exam_id[:40]} is not running.", key="no_running_exam")
         return exam
 
     def _owe_quit(self, connection_id: int) -> None:
@@ -561,11 +567,11 @@ class Connections:
         """Settle a raised hand or lock screen and tell the client. Raises NotFound when it is not open."""
         notification = live.notifications.get(number)
         if notification is None:
-            raise NotFound("This notification is already settled.")
+            raise NotFound("This notification is already settled.", key="already_settled")
         await asyncio.shield(self.writer.flush())  # its opening must be stored before its end
         async with self._work() as w:
             if not await queries.settle_notification(w.db, live.id, number, self._clock.now_ms(), by):
-                raise NotFound("This notification is already settled.")
+                raise NotFound("This notification is already settled.", key="already_settled")
             await self.instruct(
                 w,
                 live.id,
@@ -662,7 +668,7 @@ class Connections:
         async with self._work() as w:
             row = await queries.by_token_hash(w.db, live.token_hash, lock=True)
             if row is None:
-                raise NotFound("This connection is gone.")
+                raise NotFound("This connection is gone.", key="connection_gone")
             await self._end(w, row, ConnectionState.DISABLED)
             if record is not None:
                 await record(w, row)

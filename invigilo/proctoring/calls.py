@@ -18,7 +18,7 @@ import structlog
 from invigilo.accounts.model import Account
 from invigilo.activity.service import record
 from invigilo.clock import Clock
-from invigilo.errors import NotFound, Refused
+from invigilo.errors import NotFound, Refused, Sentence
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam
 from invigilo.monitoring import rules as monitoring_rules
@@ -43,7 +43,7 @@ OPENS_WITHIN = 0.3
 """Seconds whoever opens a call waits for the meeting service; a slower one goes on beside."""
 
 _FEATURES = {RoomKind.TOWN_HALL: Feature.TOWN_HALL, RoomKind.BREAK_OUT: Feature.ONE_TO_ONE}
-_CANNOT = "The meeting service of this exam has nothing like this."
+_CANNOT = Sentence("service_cannot", "The meeting service of this exam has nothing like this.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Calls:
             await room_queries.lock_exam(w.db, exam.id)
             room = await self._room(w, exam.id, room_id)
             if not room.is_call:
-                raise NotFound("There is no such call in this exam.")
+                raise NotFound("There is no such call in this exam.", key="no_such_call")
             members = await queries.members_of_call(w.db, room_id)
             if await self._rooms.end_call_in(w, exam.id, room_id):
                 await self._record(w, "call_closed", exam, room, by, connection_ids=members)
@@ -143,7 +143,7 @@ class Calls:
         rooms = await room_queries.of_exam(w.db, exam_id)
         room = next((one for one in rooms if one.id == room_id), None)
         if room is None:
-            raise NotFound("There is no such call in this exam.")
+            raise NotFound("There is no such call in this exam.", key="no_such_call")
         return room
 
     def _provider_must(self, exam: Exam, feature: Feature) -> None:
@@ -154,26 +154,31 @@ class Calls:
     async def _common_call(self, w: Work, exam: Exam, connection_ids: Sequence[int]) -> int | None:
         """The break-out room all of these are in already; None when none of them is in any."""
         if not connection_ids:
-            raise Refused("no_place", "Choose whom to call.")
+            raise Refused("no_place", "Choose whom to call.", key="nobody_chosen")
         if len(connection_ids) > BREAK_OUT_SIZE:
-            raise Refused("too_many", f"One call takes at most {BREAK_OUT_SIZE} candidates.")
+            raise Refused(
+                "too_many",
+                f"One call takes at most {BREAK_OUT_SIZE} candidates.",
+                key="too_many_called",
+                values={"most": BREAK_OUT_SIZE},
+            )
         rows = {row.id: row for row in await connection_queries.by_ids(w.db, connection_ids)}
         for one in connection_ids:
             row = rows.get(one)
             if row is None or row.exam_id != exam.id:
-                raise NotFound("There is no such connection in this exam.")
+                raise NotFound("There is no such connection in this exam.", key="no_such_connection")
             if not row.state.is_open or row.home_id is None:
-                raise Refused("no_place", f"{self._name(exam, row)} has left, or has no place in a room yet.")
+                name = self._name(exam, row)
+                raise Refused(
+                    "no_place", f"{name} has left, or has no place in a room yet.", values={"name": name}
+                )
         called = await queries.calls_of(w.db, connection_ids)
         if len(called) == len(connection_ids) and len(set(called.values())) == 1:
             return next(iter(called.values()))
         for one in connection_ids:
             if one in called:
                 room = await self._room(w, exam.id, called[one])
-                raise Refused(
-                    "in_call",
-                    f"{self._name(exam, rows[one])} is in a call that {room.opened_by or 'somebody'} opened.",
-                )
+                raise _in_call(self._name(exam, rows[one]), room.opened_by)
         return None
 
     def _name(self, exam: Exam, row: ConnectionRow) -> str:
@@ -240,10 +245,10 @@ class Calls:
             rooms = await room_queries.of_exam(w.db, exam.id)
             room = next((one for one in rooms if one.id == room_id), None)
             if room is None:
-                raise NotFound("There is no such room in this exam.")
+                raise NotFound("There is no such room in this exam.", key="no_such_room")
             before = await queries.hold_of(w.db, room_id, holder, now=now)
             if wish and room.state is not RoomState.OPEN:
-                raise Refused("room_not_open", f"{room.subject} is not open.")
+                raise Refused("room_not_open", "This room is not open.")
             if (NOTHING if before is None else before.perceived) == wish:
                 return
             if wish:
@@ -342,3 +347,11 @@ class Calls:
             connection_id=connection_ids[0] if len(connection_ids) == 1 else None,
             detail=detail,
         )
+
+
+def _in_call(name: str, opened_by: str | None) -> Refused:
+    if opened_by is None:
+        return Refused("in_call", f"{name} is in another call.", key="in_other_call", values={"name": name})
+    return Refused(
+        "in_call", f"{name} is in a call that {opened_by} opened.", values={"name": name, "by": opened_by}
+    )

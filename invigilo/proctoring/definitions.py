@@ -126,7 +126,8 @@ class ServiceDefinitions:
         require(by, Kind.SERVICE, Right.CHANGE)
         if by.institution_id is None:
             raise NotAllowed(
-                "A meeting service belongs to an institution. Sign in as one of its administrators."
+                "A meeting service belongs to an institution. Sign in as one of its administrators.",
+                key="service_of_no_institution",
             )
         async with self._work() as w:
             return await self.create_in(w, by.institution_id, service, wish, by=by)
@@ -195,7 +196,7 @@ class ServiceDefinitions:
         if by is not None:
             before = access(by, Kind.SERVICE, before, Right.CHANGE)
         if before is None:
-            raise NotFound(f"There is no service {definition_id}.")
+            raise NotFound(f"There is no service {definition_id}.", key="no_such_service")
         if wish.revision is not None and wish.revision != before.revision:
             raise Refused(
                 CHANGED_MEANWHILE,
@@ -292,7 +293,7 @@ class ServiceDefinitions:
         async with self._reading() as w:
             found = await queries.by_id(w.db, definition_id)
             if found is None:
-                raise NotFound(f"There is no service {definition_id}.")
+                raise NotFound(f"There is no service {definition_id}.", key="no_such_service")
             values = await self.revealed(w, found)
         page = self.join_page(found)
         if page is None or not wants_join(found.proof):

@@ -170,7 +170,9 @@ class Meetings:
         """For a proctor's page, into any open room of the exam. Raises Refused (`no_room`), ProviderError."""
         room = self._rooms.room(exam.id, room_id)
         if room is None or room.state is not RoomState.OPEN:
-            raise Refused("no_room", "This room is not open at the meeting service.")
+            raise Refused(
+                "no_room", "This room is not open at the meeting service.", key="room_not_at_service"
+            )
         guest = Guest(
             identity=f"proctor-{account.id}",
             display_name=account.display_name,
@@ -214,7 +216,9 @@ class Meetings:
         page = self.page_of(exam)
         ticket = self._provider_of(exam).ticket(RoomHandle(room.name, room.subject), guest)
         if page is None or not isinstance(ticket, JitsiTicket | ZoomTicket):
-            raise ProviderRefused("This exam's rooms are not entered by a page of a meeting service.")
+            raise ProviderRefused(
+                "This exam's rooms are not entered by a page of a meeting service.", key="no_meeting_page"
+            )
         return Entry(page, ticket, guest.display_name)
 
     def _candidate(self, live: LiveConnection, exam: Exam) -> Guest:
@@ -370,7 +374,9 @@ class Meetings:
         """
         definition = self._directory.definitions.get(definition_id)
         if definition is None:
-            raise NotAllowed("This report is not from a meeting service that is set up here.")
+            raise NotAllowed(
+                "This report is not from a meeting service that is set up here.", key="foreign_report"
+            )
         provider = self._provider_by(definition)
         line = self._reports.setdefault(definition_id, ReportLine())
         try:

@@ -104,7 +104,7 @@ class Messages:
         Raises NotFound, BadInput, and Refused (`feature_off`, `nobody`).
         """
         if ProctoringFeature.CHAT not in exam.proctoring.features:
-            raise Refused("feature_off", "Messages are switched off for this exam.")
+            raise Refused("feature_off", "Messages are switched off for this exam.", key="messages_off")
         text = _checked(text, LONGEST)
         scope = MessageScope.EVERYBODY
         if connections is not None:
@@ -113,7 +113,7 @@ class Messages:
         elif room_id is not None:
             scope = MessageScope.ROOM
             if self._rooms.room(exam.id, room_id) is None:
-                raise NotFound("There is no such room in this exam.")
+                raise NotFound("There is no such room in this exam.", key="no_such_room")
         async with self._work() as w:
             ids = await queries.recipients(
                 w.db, exam.id, only=None if connections is None else sorted(set(connections)), room_id=room_id
@@ -139,11 +139,11 @@ class Messages:
 
     def _must_be_of(self, exam: Exam, connections: Sequence[int]) -> None:
         if not connections:
-            raise Refused("nobody", "Choose to whom to write.")
+            raise Refused("nobody", "Choose to whom to write.", key="no_recipient_chosen")
         for one in connections:
             live = self._live.by_id.get(one)
             if live is None or live.exam_id != exam.id:
-                raise NotFound("There is no such connection in this exam.")
+                raise NotFound("There is no such connection in this exam.", key="no_such_connection")
 
     async def _record(
         self,

@@ -12,7 +12,7 @@ from enum import StrEnum
 from operator import attrgetter
 
 from invigilo import fields
-from invigilo.errors import CHANGED_MEANWHILE, Problem, Refused
+from invigilo.errors import CHANGED_MEANWHILE, Problem, Refused, Sentence
 from invigilo.exams.model import Exam, JoinBy, ProctoringFeature, Service
 from invigilo.monitoring.capability import Capability
 from invigilo.proctoring.model import (
@@ -165,16 +165,24 @@ def may_open(exam: Exam, kind: RoomKind, now: datetime) -> None:
     """Raises Refused: `proctoring_off`, `feature_off`, `exam_not_running`."""
     if not exam.proctoring.enabled:
         raise Refused("proctoring_off", "Live proctoring is switched off for this exam.")
-    feature, name = _CALL_FEATURES[kind]
+    feature, is_off = _CALL_FEATURES[kind]
     if feature not in exam.proctoring.features:
-        raise Refused("feature_off", f"{name} are switched off for this exam.")
+        raise Refused("feature_off", is_off)
     if not exam.is_running(now):
-        raise Refused("exam_not_running", "This exam is not running, so nobody can be called.")
+        raise Refused(
+            "exam_not_running", "This exam is not running, so nobody can be called.", key="no_calls_now"
+        )
 
 
 _CALL_FEATURES = {
-    RoomKind.TOWN_HALL: (ProctoringFeature.TOWN_HALL, "Town halls"),
-    RoomKind.BREAK_OUT: (ProctoringFeature.ONE_TO_ONE, "One-to-one calls"),
+    RoomKind.TOWN_HALL: (
+        ProctoringFeature.TOWN_HALL,
+        Sentence("town_halls_off", "Town halls are switched off for this exam."),
+    ),
+    RoomKind.BREAK_OUT: (
+        ProctoringFeature.ONE_TO_ONE,
+        Sentence("one_to_one_off", "One-to-one calls are switched off for this exam."),
+    ),
 }
 
 
@@ -189,9 +197,11 @@ def may_hold(exam: Exam, wish: Perception) -> None:
     """Raises Refused `feature_off`."""
     features = exam.proctoring.features
     if (wish.audio or wish.video) and ProctoringFeature.BROADCAST not in features:
-        raise Refused("feature_off", "Speaking to candidates is switched off for this exam.")
+        raise Refused(
+            "feature_off", "Speaking to candidates is switched off for this exam.", key="speaking_off"
+        )
     if wish.chat and ProctoringFeature.CHAT not in features:
-        raise Refused("feature_off", "The chat is switched off for this exam.")
+        raise Refused("feature_off", "The chat is switched off for this exam.", key="chat_is_off")
 
 
 # --- settings ---
@@ -296,12 +306,14 @@ def may_save(wish: SettingsWish, holder: Holder, use: RoomUse) -> None:
         raise Refused(
             "service_in_use",
             "This exam has rooms at its meeting service, so the service cannot be changed. Reset the rooms first.",
+            key="exam_has_rooms_at_service",
         )
     if now.enabled and not wish.enabled and use.open and not wish.close_rooms:
         raise Refused(
             "rooms_open",
             f"Rooms are open: {use.open}, with {use.members} candidates in them. Switching off sends everybody out; "
             "confirm that you want to close the rooms.",
+            values={"open": use.open, "members": use.members},
         )
 
 
@@ -322,6 +334,7 @@ def may_reset(use: RoomUse) -> None:
             "connections_live",
             f"Clients are connected to this exam: {use.live_connections}. The rooms can be reset when all have "
             "disconnected.",
+            values={"count": use.live_connections},
         )
 
 
@@ -346,6 +359,7 @@ def may_change_identity(before: ServiceDefinition, changed: Sequence[str], exams
             "service_in_use",
             f"“{before.name}” is in use: {', '.join(exams)}. Until the rooms there are reset, {', '.join(changed)} "
             "cannot be changed; secrets can.",
+            values={"name": before.name, "exams": ", ".join(exams), "fields": ", ".join(changed)},
         )
 
 
@@ -355,6 +369,7 @@ def may_delete_definition(definition: ServiceDefinition, users: Sequence[str]) -
         raise Refused(
             "definition_used",
             f"“{definition.name}” is used by: {', '.join(users)}. Choose another service there first.",
+            values={"name": definition.name, "users": ", ".join(users)},
         )
 
 

@@ -20,7 +20,7 @@ import structlog
 from invigilo.accounts.model import Account
 from invigilo.bus import RESYNC, Bus
 from invigilo.clock import Clock, to_ms
-from invigilo.errors import InvigiloError, ProviderError, Unavailable
+from invigilo.errors import InvigiloError, ProviderError, Sentence, Unavailable
 from invigilo.exams.directory import Directory
 from invigilo.exams.model import Exam
 from invigilo.monitoring import rules as monitoring_rules
@@ -85,10 +85,10 @@ class RoomView:
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """What a meeting service can do in calls; of the rest, the reasons as sentences."""
+    """What a meeting service can do in calls; of the rest, the reasons."""
 
     can: list[str]
-    cannot: dict[str, str]
+    cannot: dict[str, Sentence]
 
 
 class Rooms:
@@ -621,7 +621,7 @@ class Rooms:
         provider = self._provider_of(exam)
         return Ability(
             [one.value for one in CALLS if one in provider.features],
-            {one.value: provider.cannot.get(one, "") for one in CALLS if one not in provider.features},
+            {one.value: why for one, why in provider.cannot.items() if one not in provider.features},
         )
 
     def room(self, exam_id: int, room_id: int | None) -> Room | None:

@@ -131,7 +131,7 @@ class ProctoringSettingsService:
         found = await queries.holder(w.db, kind, holder_id, lock=lock)
         if by is None:
             if found is None:
-                raise NotFound(f"There is no {kind.value} {holder_id}.")
+                raise NotFound(f"There is no {kind.value} {holder_id}.", key="no_such_holder")
         elif kind is HolderKind.EXAM:
             access_exam(by, None if found is None else found.exam, right)
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from invigilo.errors import Sentence
 from invigilo.monitoring.model import OsFamily
 
 
@@ -176,8 +177,8 @@ class Provider(Protocol):
     @property
     def features(self) -> frozenset[Feature]: ...
     @property
-    def cannot(self) -> Mapping[Feature, str]:
-        """Of `CALLS` those it lacks, each with the reason as a sentence for proctors."""
+    def cannot(self) -> Mapping[Feature, Sentence]:
+        """Of `CALLS` those it lacks, each with the reason for proctors."""
         ...
 
     hall_size: int | None
@@ -286,8 +287,8 @@ class KeepsMeetings(Protocol):
         """Whether a host is booked for this room, open yet or not."""
         ...
 
-    def why_full(self) -> str:
-        """Why no host takes another meeting, and what to do, as a sentence for proctors."""
+    def why_full(self) -> Sentence:
+        """Why no host takes another meeting, and what to do, for proctors."""
         ...
 
     async def learn_capacities(self) -> None:

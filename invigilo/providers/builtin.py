@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from invigilo.errors import NotAllowed
+from invigilo.errors import NotAllowed, Sentence
 from invigilo.providers.base import (
     Feature,
     Guest,
@@ -22,7 +22,7 @@ class BuiltinProvider:
     """The door to `rtc/`. A built-in room exists as soon as somebody belongs in it."""
 
     features: frozenset[Feature] = BUILTIN.features
-    cannot: Mapping[Feature, str] = BUILTIN.calls_missing
+    cannot: Mapping[Feature, Sentence] = BUILTIN.calls_missing
     hall_size: int | None = BUILTIN.hall_size
 
     async def check(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
-from invigilo.errors import BadInput
+from invigilo.errors import BadInput, Sentence
 from invigilo.providers.base import CALLS, Feature
 from invigilo.providers.keys import APP_ID_PREFIX, app_id_problem, key_id_problem, key_problem
 from invigilo.providers.zoom_settings import (
@@ -75,8 +75,8 @@ class ServiceDescription:
     features: frozenset[Feature]
     cannot: tuple[str, ...] = ()
     """Codes of honest limitations."""
-    calls_missing: Mapping[Feature, str] = dataclasses.field(default_factory=dict[Feature, str])
-    """Of `CALLS` those it lacks, each with the reason as a sentence for proctors."""
+    calls_missing: Mapping[Feature, Sentence] = dataclasses.field(default_factory=dict[Feature, Sentence])
+    """Of `CALLS` those it lacks, each with the reason for proctors."""
     hall_size: int | None = None
     """How many candidates its town hall bears; None: as many as come."""
 
@@ -193,9 +193,10 @@ ZOOM = ServiceDescription(
 )
 """Zoom, with licensed users of one account as hosts (zoom.md §3.1, §11)."""
 
-UNFOCUSED = (
+UNFOCUSED = Sentence(
+    "zoom_without_focus_mode",
     "Without focus mode Zoom would show candidates each other, so you can speak to them, but not show yourself. An "
-    "administrator can switch focus mode on, here and in the Zoom account."
+    "administrator can switch focus mode on, here and in the Zoom account.",
 )
 """Why nobody is shown to candidates there: focus mode alone makes hosts the only ones they see."""
 

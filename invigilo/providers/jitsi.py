@@ -185,7 +185,7 @@ def guest_token(key: TokenKey, room: RoomHandle, guest: Guest, *, identity: str,
     longest = PROCTOR_LIFE if guest.is_proctor else LONGEST_LIFE - timedelta(minutes=1)
     expires_at = min(from_ms(guest.expires_at), now + longest)
     if expires_at <= now:
-        raise ProviderRefused("The exam is over: nobody enters its rooms any more.")
+        raise ProviderRefused("The exam is over: nobody enters its rooms any more.", key="exam_over")
     entry = Entry(room.name, identity, guest.display_name, guest.is_proctor)
     return room_token(key, entry, now=now, expires_at=expires_at)
 

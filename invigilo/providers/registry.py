@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from invigilo.clock import Clock
-from invigilo.errors import BadInput, ProviderCredentials
+from invigilo.errors import BadInput, ProviderCredentials, Sentence
 from invigilo.exams.model import Exam, SealedDefinition, Service
 from invigilo.providers.base import (
     Challenge,
@@ -100,13 +100,14 @@ def provider_from(
 class NoProvider:
     """Stands where a definition is missing or cannot be opened: every call says so, and no other exam suffers."""
 
-    def __init__(self, service: Service, message: str = "") -> None:
+    def __init__(self, service: Service, message: str | Sentence = "") -> None:
         description = DESCRIPTIONS[service.value]
         self.features: frozenset[Feature] = description.features
-        self.cannot: Mapping[Feature, str] = description.calls_missing
+        self.cannot: Mapping[Feature, Sentence] = description.calls_missing
         self.hall_size: int | None = description.hall_size
-        self.message = message or (
-            "No meeting service is chosen for this exam. An administrator should choose one in its settings."
+        self.message = message or Sentence(
+            "no_service",
+            "No meeting service is chosen for this exam. An administrator should choose one in its settings.",
         )
 
     async def check(self) -> None:

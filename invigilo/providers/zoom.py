@@ -18,7 +18,7 @@ import aiohttp
 import structlog
 
 from invigilo.clock import Clock, from_ms, to_ms
-from invigilo.errors import ProviderCredentials, ProviderError, ProviderRefused, ProviderUnavailable
+from invigilo.errors import ProviderCredentials, ProviderError, ProviderRefused, ProviderUnavailable, Sentence
 from invigilo.providers import zoom_pool as pool
 from invigilo.providers.base import (
     Challenge,
@@ -115,7 +115,7 @@ class ZoomProvider:
         return ZOOM.features if self._is_focused else ZOOM.features - {Feature.BROADCAST_VIDEO}
 
     @property
-    def cannot(self) -> Mapping[Feature, str]:
+    def cannot(self) -> Mapping[Feature, Sentence]:
         focused = ZOOM.calls_missing
         return focused if self._is_focused else {**focused, Feature.BROADCAST_VIDEO: UNFOCUSED}
 
@@ -186,14 +186,22 @@ class ZoomProvider:
     def has_host(self, room: RoomHandle) -> bool:
         return pool.current(self._book, room.name) is not None
 
-    def why_full(self) -> str:
+    def why_full(self) -> Sentence:
         views = self.host_views()
         now = self._clock.now_ms()
         out = sum((one.blocked_until or 0) > now or one.creations >= one.creations_most for one in views)
-        unusable = f" {out} of them cannot be used now." if out else ""
-        return (
-            f"No Zoom host is free: all {len(views)} are in use, each for {self._settings.per_host} at once, rooms and "
-            f"calls together.{unusable} End a call, or have an administrator add hosts to the service."
+        each = self._settings.per_host
+        full = (
+            f"No Zoom host is free: all {len(views)} are in use, each for {each} at once, rooms and "
+            "calls together."
+        )
+        remedy = "End a call, or have an administrator add hosts to the service."
+        if not out:
+            return Sentence("zoom_hosts_full", f"{full} {remedy}", {"all": len(views), "each": each})
+        return Sentence(
+            "zoom_hosts_full_or_out",
+            f"{full} {out} of them cannot be used now. {remedy}",
+            {"all": len(views), "each": each, "out": out},
         )
 
     async def _make(self, http: aiohttp.ClientSession, booking: Booking, spec: RoomSpec) -> None:
@@ -432,10 +440,10 @@ class ZoomProvider:
         check_room_name(room.name)
         now = self._clock.now()
         if from_ms(guest.expires_at) <= now:
-            raise ProviderRefused("The exam is over: nobody enters its rooms any more.")
+            raise ProviderRefused("The exam is over: nobody enters its rooms any more.", key="exam_over")
         booking = pool.current(self._book, room.name)
         if booking is None or booking.state is not BookingState.OPEN:
-            raise ProviderUnavailable("The room has no meeting at Zoom yet.")
+            raise ProviderUnavailable("The room has no meeting at Zoom yet.", key="no_meeting_yet")
         settings = self._settings
         signed = signature(
             settings.sdk_key,
@@ -465,7 +473,7 @@ class ZoomProvider:
     async def host_key(self, room: RoomHandle) -> str:
         booking = pool.current(self._book, room.name)
         if booking is None:
-            raise ProviderUnavailable("The room has no meeting at Zoom yet.")
+            raise ProviderUnavailable("The room has no meeting at Zoom yet.", key="no_meeting_yet")
         async with named_failures(), self.client.session() as http:
             try:
                 reply = await self.client.call(http, USER_TOKEN, host=booking.host, params={"type": "zak"})

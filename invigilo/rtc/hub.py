@@ -52,6 +52,7 @@ class CandidateSocket:
     connection_id: int
     exam_id: int
     tab: str
+    language: str
     outbox: Outbox = field(default_factory=Outbox)
     told_place: tuple[Any, ...] | None = None
     """The place its page was told last."""
@@ -81,6 +82,7 @@ class ProctorSocket:
 
     exam_id: int
     account_id: int
+    language: str
     peer: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     outbox: Outbox = field(default_factory=Outbox)
     watching: set[int] = field(default_factory=set[int])
@@ -136,7 +138,7 @@ class Hub:
     # --- sockets come and go ---
 
     def candidate_arrived(
-        self, connection_id: int, exam_id: int, tab: str, *, welcome: dict[str, Any]
+        self, connection_id: int, exam_id: int, tab: str, *, language: str, welcome: dict[str, Any]
     ) -> CandidateSocket:
         """A candidate's page connected; a second one replaces the first. The welcome goes out before any `watch`."""
         before = self.candidates.get(connection_id)
@@ -144,7 +146,7 @@ class Hub:
             before.successor = tab
             before.outbox.put({"t": "replaced"})
             before.outbox.close(4001, "replaced")
-        socket = CandidateSocket(connection_id, exam_id, tab)
+        socket = CandidateSocket(connection_id, exam_id, tab, language)
         socket.outbox.put(welcome)
         self.candidates[connection_id] = socket
         self._bus.tell_others(_BACK, [connection_id, tab])
@@ -173,8 +175,8 @@ class Hub:
             socket.outbox.put({"t": "ended", "reason": reason})
             socket.outbox.close(4002, reason)
 
-    def proctor_arrived(self, exam_id: int, account_id: int) -> ProctorSocket:
-        socket = ProctorSocket(exam_id, account_id)
+    def proctor_arrived(self, exam_id: int, account_id: int, *, language: str) -> ProctorSocket:
+        socket = ProctorSocket(exam_id, account_id, language)
         self.proctors[socket.peer] = socket
         self._proctors_of_exam[exam_id].add(socket)
         return socket

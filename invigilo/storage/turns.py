@@ -50,7 +50,7 @@ class Turns:
                 line.remove(mine)
             if isinstance(error, TimeoutError):
                 raise Unavailable(
-                    "The database is busy. Nothing was saved; try again in a moment."
+                    "The database is busy. Nothing was saved; try again in a moment.", key="database_busy"
                 ) from error
             raise
 

@@ -108,7 +108,8 @@ class storage_errors:  # noqa: N801  (a context manager that reads as a phrase)
         if error is None or not is_outage(error):
             return
         raise Unavailable(
-            "The database cannot answer now (locked, full or out of reach). Nothing was saved; try again in a moment."
+            "The database cannot answer now (locked, full or out of reach). Nothing was saved; try again in a moment.",
+            key="database_cannot_answer",
         ) from error
 
 

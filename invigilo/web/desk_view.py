@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -10,7 +12,7 @@ from msgspec import Meta, Struct
 
 from invigilo.activity.reading import Deed
 from invigilo.clock import from_ms, to_ms
-from invigilo.errors import BadInput, NotFound
+from invigilo.errors import BadInput, InvigiloError, NotFound
 from invigilo.exams.model import Exam
 from invigilo.monitoring.desk import Measure, Outcome
 from invigilo.monitoring.desk_rules import LONGEST_MESSAGE, MOST_AT_ONCE, DeedWish
@@ -256,13 +258,16 @@ def live_of(site: Site, exam: Exam, connection_id: int) -> LiveConnection:
     """A connection of this exam. Raises NotFound."""
     live = site.connections.live.by_id.get(connection_id)
     if live is None or live.exam_id != exam.id:
-        raise NotFound("There is no such connection in this exam.")
+        raise NotFound("There is no such connection in this exam.", key="no_such_connection")
     return live
 
 
-def outcome_view(outcome: Outcome) -> DeedOutcome:
+def outcome_view(
+    outcome: Outcome, say: Callable[[InvigiloError], str] = attrgetter("message")
+) -> DeedOutcome:
+    """`say`: refusals in the reader's language; programs read English."""
     return DeedOutcome(
-        outcome.done, [RefusedOne(one.connection_id, one.code, one.message) for one in outcome.refused]
+        outcome.done, [RefusedOne(one.connection_id, one.why.code, say(one.why)) for one in outcome.refused]
     )
 
 

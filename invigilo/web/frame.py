@@ -9,7 +9,7 @@ from litestar import Response
 
 from invigilo.accounts.model import Account, Kind, Right, Role
 from invigilo.accounts.permissions import may_look_back, rights_in
-from invigilo.errors import CHANGED_MEANWHILE, BadInput, Invalid, InvigiloError, Problem, Refused
+from invigilo.errors import CHANGED_MEANWHILE, BadInput, Invalid, InvigiloError, Refused
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.pages.views import Area, Frame
 from invigilo.web.parts import AnyRequest, Site
@@ -71,9 +71,7 @@ def form_view(
         return FormView(values, note=site.renderer.catalogue.text(language, "admin.form.changed_meanwhile"))
     if isinstance(error, BadInput) and error.field:
         return FormView(values, {error.field: error.message})
-    if isinstance(error, Refused):
-        return FormView(values, note=say(language, Problem("", error.code, error.message)))
-    return FormView(values, note="" if error is None else error.message)
+    return FormView(values, note="" if error is None else site.renderer.error_text(language, error))
 
 
 def form_values(form: Form) -> dict[str, Any]:

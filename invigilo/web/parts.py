@@ -115,8 +115,11 @@ async def provide_account(request: AnyRequest, site: SiteParts) -> Account:
     account = await account_of(request, site)
     if account is None:
         raise SignInNeeded("Please sign in.")
+    request.scope["user"] = account  # whose language an error is said in
     if account.must_change_password and "before_password" not in request.route_handler.opt:
-        raise PasswordNeeded("Choose a password of your own first, on the page “Account”.")
+        raise PasswordNeeded(
+            "Choose a password of your own first, on the page “Account”.", key="password_needed"
+        )
     return account
 
 

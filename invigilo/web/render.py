@@ -13,7 +13,7 @@ from litestar.connection import ASGIConnection
 from litestar.utils.scope.state import ScopeState
 from markupsafe import Markup
 
-from invigilo.errors import Problem
+from invigilo.errors import Invalid, InvigiloError, Problem, Sentence
 from invigilo.web.catalogue import FALLBACK, Catalogue
 
 FOLDER = Path(__file__).parent
@@ -109,6 +109,19 @@ class Renderer:
             if key in known:
                 return self.catalogue.text(language, key, **problem.values)
         return problem.message
+
+    def sentence_text(self, language: str, sentence: Sentence) -> str:
+        """A sentence in the reader's language, as far as we have it: English stands where it is said."""
+        key = f"refused.{sentence.key}"
+        if language == FALLBACK or key not in self.catalogue.texts.get(language, {}):
+            return sentence.english
+        return self.catalogue.text(language, key, **sentence.values)
+
+    def error_text(self, language: str, error: InvigiloError) -> str:
+        """What went wrong, in the reader's language as far as we have it."""
+        if isinstance(error, Invalid):
+            return " ".join(self.problem_text(language, one) for one in error.problems)
+        return self.sentence_text(language, error.sentence)
 
     def language_of(self, request: ASGIConnection[Any, Any, Any, Any], preferred: str | None = None) -> str:
         """`?lang=` first, then what was asked before in this browser, then the account's, then the browser's own."""

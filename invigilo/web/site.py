@@ -22,7 +22,8 @@ from litestar.openapi.spec import Components
 from litestar.types import Receive, Scope, Send
 
 from invigilo import __version__
-from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Unavailable
+from invigilo.accounts.model import Account
+from invigilo.errors import BadInput, InvigiloError, NotAllowed, NotFound, Refused, Sentence, Unavailable
 from invigilo.web import hooks
 from invigilo.web.api import activity as api_activity
 from invigilo.web.api import calls as api_calls
@@ -192,47 +193,63 @@ _STATUS: list[tuple[type[Exception], int]] = [
 def _answer_error(site: Site) -> Callable[[AnyRequest, Exception], Response[Any]]:
     def answer(request: AnyRequest, error: Exception) -> Response[Any]:
         if isinstance(error, SignInNeeded):
-            return _lead_to_sign_in(request)
+            return _lead_to_sign_in(request, site)
         if isinstance(error, PasswordNeeded) and request.method == "GET" and not wants_json(request):
             return Response(None, status_code=302, headers={"Location": "/account/password"})
-        status, code, message = _explain(error)
+        status, code, why = _explain(error)
         if status >= 500 and not isinstance(error, InvigiloError):
             log.error("page_failed", exc_info=error, route=_route_of(request))
+        language = _language_of(request, site)
+        message = site.renderer.error_text(language, why)
         if wants_json(request):
             body = {"code": code, "message": message}
             return Response(json.dumps(body), status_code=status, media_type=MediaType.JSON)
-        language = site.renderer.language_of(request)
         page = ErrorPage(
-            status=status, title=http.HTTPStatus(status).phrase, message=message, language=language
+            status=status,
+            title=http.HTTPStatus(status).phrase,
+            message=message,
+            is_english=message == why.message,
+            language=language,
         )
         return site.renderer.respond(request, "error.html", page, language=language, status=status)
 
     return answer
 
 
-def _explain(error: Exception) -> tuple[int, str, str]:
+def _language_of(request: AnyRequest, site: Site) -> str:
+    """As on every page: that of the account, where it is known by now who asks."""
+    account: Account | None = request.scope.get("user")
+    return site.renderer.language_of(request, None if account is None else account.language)
+
+
+def _explain(error: Exception) -> tuple[int, str, InvigiloError]:
     if isinstance(error, InvigiloError):
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         code = error.code if isinstance(error, Refused) else type(error).__name__.lower()
-        return status, code, error.message
+        return status, code, error
     if isinstance(error, HTTPException):
         known = error.status_code in http.HTTPStatus._value2member_map_
         status = error.status_code if known else 400
         if status == 403 and "CSRF" in str(error.detail):
-            return (
-                status,
-                "csrf",
-                "This form was open for too long, or cookies are blocked. Reload the page and try again.",
-            )
-        return status, "http", str(error.detail)[:200]
+            return status, "csrf", InvigiloError(_CSRF)
+        return status, "http", InvigiloError(str(error.detail)[:200])
     if isinstance(error, SerializationException | RecursionError):
-        return 400, "badinput", "The request's body cannot be read."
-    return 500, "internal", "The server could not do this. It has been noted; please try again."
+        return 400, "badinput", InvigiloError(_UNREADABLE)
+    return 500, "internal", InvigiloError(_INTERNAL)
 
 
-def _lead_to_sign_in(request: AnyRequest) -> Response[Any]:
+_CSRF = Sentence(
+    "csrf", "This form was open for too long, or cookies are blocked. Reload the page and try again."
+)
+_UNREADABLE = Sentence("unreadable", "The request's body cannot be read.")
+_INTERNAL = Sentence("internal", "The server could not do this. It has been noted; please try again.")
+_SIGN_IN = Sentence("sign_in", "Please sign in again.")
+
+
+def _lead_to_sign_in(request: AnyRequest, site: Site) -> Response[Any]:
     if wants_json(request) or request.method not in {"GET", "HEAD"}:
-        body = json.dumps({"code": "sign_in", "message": "Please sign in again."})
+        message = site.renderer.sentence_text(_language_of(request, site), _SIGN_IN)
+        body = json.dumps({"code": "sign_in", "message": message})
         return Response(body, status_code=401, media_type=MediaType.JSON)
     return Response(
         None, status_code=302, headers={"Location": f"/login?next={sign_in.safe_next(request.url.path)}"}

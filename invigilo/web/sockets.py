@@ -41,6 +41,7 @@ from invigilo.rtc.limits import Allowance
 from invigilo.rtc.outbox import Outbox
 from invigilo.storage.queries import connections as connection_queries
 from invigilo.storage.work import WorkFactory
+from invigilo.web.render import Renderer
 from invigilo.web.stream import Stream
 
 log = structlog.get_logger()
@@ -79,8 +80,10 @@ class Sockets:
         work: WorkFactory,
         clock: Clock,
         duties: Duties,
+        renderer: Renderer,
     ) -> None:
         self._duties = duties
+        self._renderer = renderer
         self._hub = hub
         self._connections = connections
         self._rooms = rooms
@@ -114,7 +117,9 @@ class Sockets:
         page.meeting = PageState.NONE.value
         exam_id = live.exam_id or 0
         welcome = self._welcome(live, hello.language)
-        mine = self._hub.candidate_arrived(live.id, exam_id, hello.tab, welcome=welcome)
+        mine = self._hub.candidate_arrived(
+            live.id, exam_id, hello.tab, language=hello.language, welcome=welcome
+        )
         mine.told_place, mine.told_watchers = self._place_of(live), welcome["watchers"]
         mine.told_about = self._about(live)
         self._connections.live.heard(live, "page")
@@ -311,7 +316,7 @@ class Sockets:
         try:
             await self._messages.say(live, text)
         except Refused as refusal:
-            mine.outbox.put(_error(refusal.code, refusal.message))
+            mine.outbox.put(_error(refusal.code, self._renderer.error_text(mine.language, refusal)))
         except BadInput as wrong:
             mine.outbox.put(_error("bad_message", wrong.message))
 
@@ -339,7 +344,7 @@ class Sockets:
         try:
             await asyncio.sleep(self._meetings.wait(live) / 1000)
             if self._hub.candidates.get(live.id) is mine:
-                self._answer_entry(mine.outbox, lambda: self._meetings.entry(live), entries)
+                self._answer_entry(mine, lambda: self._meetings.entry(live), entries)
         finally:
             mine.is_entering = False
 
@@ -348,28 +353,34 @@ class Sockets:
     ) -> None:
         """A service that has hosts is asked for the host's key first."""
         if not entries.take(time.monotonic()):
-            mine.outbox.put({"t": "no_meeting", "code": "too_many", "message": "Wait before asking again."})
+            mine.outbox.put(self._no_meeting(mine.language, _too_soon()))
             return
         try:
             exam = self._directory.exam(mine.exam_id)
             entry = await self._meetings.host_entry(exam, room, account, mine.peer)
         except InvigiloError as error:
-            mine.outbox.put(_no_meeting(error))
+            mine.outbox.put(self._no_meeting(mine.language, error))
             return
         mine.outbox.put(meeting_message(entry))
 
-    def _answer_entry(self, outbox: Outbox, enter: Callable[[], Entry], allowance: Allowance) -> bool:
+    def _answer_entry(
+        self, mine: CandidateSocket | ProctorSocket, enter: Callable[[], Entry], allowance: Allowance
+    ) -> bool:
         """The way into a meeting, for the page that asked and nobody else."""
         if not allowance.take(time.monotonic()):
-            outbox.put({"t": "no_meeting", "code": "too_many", "message": "Wait before asking again."})
+            mine.outbox.put(self._no_meeting(mine.language, _too_soon()))
             return True
         try:
             entry = enter()
         except InvigiloError as error:
-            outbox.put(_no_meeting(error))
+            mine.outbox.put(self._no_meeting(mine.language, error))
             return True
-        outbox.put(meeting_message(entry))
+        mine.outbox.put(meeting_message(entry))
         return True
+
+    def _no_meeting(self, language: str, error: InvigiloError) -> dict[str, str]:
+        code = error.code if isinstance(error, Refused) else "unavailable"
+        return {"t": "no_meeting", "code": code, "message": self._renderer.error_text(language, error)}
 
     def _tell_watchers(self, mine: CandidateSocket, live: LiveConnection) -> None:
         """In a service's meeting nothing passes through us, so who looks is known from the proctors' pages there."""
@@ -463,7 +474,13 @@ class Sockets:
     # --- the proctor's side ---
 
     async def proctor(
-        self, socket: Socket, account: Account, exam: Exam, still_valid: Callable[[], Awaitable[bool]]
+        self,
+        socket: Socket,
+        account: Account,
+        exam: Exam,
+        still_valid: Callable[[], Awaitable[bool]],
+        *,
+        language: str,
     ) -> None:
         """Serve one proctor's page until it goes, or until the sign-in behind it ends."""
         await socket.accept()
@@ -471,7 +488,7 @@ class Sockets:
             refusal = _error("too_many", "You have too many pages open. Close some and reload this one.")
             await _say_and_close(socket, refusal, 4008)
             return
-        mine = self._hub.proctor_arrived(exam.id, account.id)
+        mine = self._hub.proctor_arrived(exam.id, account.id, language=language)
         self._duties.arrive(mine.peer, exam.id, account)
         me = {"name": account.display_name, "peer": mine.peer}
         ice = self._ice.for_peer(f"p{account.id}", now_ms=self._clock.now_ms())
@@ -546,7 +563,7 @@ class Sockets:
                     self._spawn(self._let_proctor_in(mine, account, room, entries))
                     return True
                 enter = partial(self._meetings.entry_of_proctor, exam, room, account)
-                return self._answer_entry(mine.outbox, enter, entries)
+                return self._answer_entry(mine, enter, entries)
             case messages.HoldRoom(room=room):
                 if not mine.hold_allowance.take(time.monotonic()):
                     mine.outbox.put(
@@ -580,7 +597,8 @@ class Sockets:
                 held = await self._calls.hold(exam, message.room, mine.peer, wish, by=account)
             except (NotFound, Refused) as refusal:
                 code = refusal.code if isinstance(refusal, Refused) else "no_such_room"
-                mine.outbox.put({**_error(code, refusal.message), "room": message.room})
+                said = self._renderer.error_text(mine.language, refusal)
+                mine.outbox.put({**_error(code, said), "room": message.room})
                 return
             mine.outbox.put(
                 {
@@ -646,7 +664,10 @@ def meeting_message(entry: Entry) -> dict[str, Any]:
 
 def find_page(live: LiveConnection | None) -> LiveConnection:
     if live is None:
-        raise NotFound("This link is not known. Close this window and start SEB again with the exam's file.")
+        raise NotFound(
+            "This link is not known. Close this window and start SEB again with the exam's file.",
+            key="link_not_known",
+        )
     return live
 
 
@@ -654,9 +675,8 @@ def _error(code: str, message: str) -> dict[str, str]:
     return {"t": "error", "code": code, "message": message}
 
 
-def _no_meeting(error: InvigiloError) -> dict[str, str]:
-    code = error.code if isinstance(error, Refused) else "unavailable"
-    return {"t": "no_meeting", "code": code, "message": error.message}
+def _too_soon() -> Refused:
+    return Refused("too_many", "Wait before asking again.", key="too_soon")
 
 
 def _refuse(outbox: Outbox, connection: int) -> bool:

@@ -28,6 +28,7 @@ from invigilo.monitoring.writer import Writer
 from invigilo.proctoring.meetings import Meetings
 from invigilo.proctoring.service import Rooms, RoomView
 from invigilo.rtc.hub import Hub
+from invigilo.web.render import LANGUAGES, Renderer
 
 log = structlog.get_logger()
 
@@ -69,7 +70,9 @@ class Stream:
         desk: Desk,
         notes: Notes,
         duties: Duties,
+        renderer: Renderer,
     ) -> None:
+        self._renderer = renderer
         self._desk = desk
         self._notes = notes
         self._duties = duties
@@ -128,11 +131,16 @@ class Stream:
         }
 
     def _calls_view(self, exam: Exam) -> dict[str, Any]:
-        """What the meeting service has of what a proctor may do beyond watching, and why not the rest."""
+        """What the meeting service has of what a proctor may do beyond watching, and why not the rest.
+
+        All pages are sent the same bytes, so reasons stand in every language.
+        """
         able = self._rooms.ability(exam)
         slots = self._rooms.slots(exam)
+        say = self._renderer.sentence_text
+        cannot = {need: {one: say(one, why) for one in LANGUAGES} for need, why in able.cannot.items()}
         hosts = None if slots is None else {"free": slots.free, "all": slots.all}
-        return {"can": able.can, "cannot": able.cannot, "hall": self._rooms.hall(exam), "hosts": hosts}
+        return {"can": able.can, "cannot": cannot, "hall": self._rooms.hall(exam), "hosts": hosts}
 
     def judged(self, exam: Exam, live: LiveConnection) -> wall.Row:
         """One row, judged now."""

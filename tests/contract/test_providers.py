@@ -256,7 +256,7 @@ async def test_what_it_cannot_do_in_calls_is_said_with_a_reason(world: World) ->
     provider = world.provider
     missing = {one for one in CALLS if one not in provider.features}
     assert provider.cannot.keys() == missing
-    assert all(reason.endswith(".") for reason in provider.cannot.values())
+    assert all(reason.english.endswith(".") for reason in provider.cannot.values())
     assert provider.hall_size is None or provider.hall_size > 0
 
 

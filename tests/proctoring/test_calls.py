@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from invigilo.accounts.model import Account, Role
-from invigilo.errors import NotFound, Refused
+from invigilo.errors import NotFound, Refused, Sentence
 from invigilo.monitoring.live import LiveConnection
 from invigilo.monitoring.model import Device
 from invigilo.proctoring.calls import LEASE
@@ -23,6 +23,8 @@ from invigilo.providers.base import Feature
 from invigilo.providers.builtin import BuiltinProvider
 from invigilo.simulate.stand_in import Mood, StandInService
 from invigilo.storage.tables import activity
+from invigilo.web.catalogue import Catalogue
+from invigilo.web.render import Renderer
 from invigilo.web.stream import Stream
 from tests.proctoring.day import open_day
 from tests.world import WINDOWS, World, open_world
@@ -208,7 +210,7 @@ async def test_what_the_exam_does_not_allow_is_refused(world: World) -> None:
 async def test_what_the_service_cannot_is_refused_with_its_reason(native: World) -> None:
     lea = await ipad(native, "lea")
     native.provider.features = frozenset({Feature.NATIVE_JOIN})
-    native.provider.cannot = {Feature.TOWN_HALL: "Its meetings end after forty minutes."}
+    native.provider.cannot = {Feature.TOWN_HALL: Sentence("short", "Its meetings end after forty minutes.")}
     with pytest.raises(Refused, match="forty minutes") as refused:
         await native.calls.open(native.exam, HALL, by=ADA)
     assert refused.value.code == "service_cannot"
@@ -547,6 +549,7 @@ def shown_to_proctors(world: World) -> dict[str, Any]:
         "desk": world.desk,
         "notes": world.notes,
         "duties": world.duties,
+        "renderer": Renderer(Catalogue.load()),
     }
     stream = Stream(hub=SimpleNamespace(), writer=world.writer, has_turn=False, **parts)
     world.live._on_change.pop()  # this stream lives for one look only

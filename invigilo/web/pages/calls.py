@@ -54,7 +54,7 @@ async def call_window(
         await site.rooms.look_again(exam)  # opened a moment ago
         view = _call(site, exam, room_id)
     if view is None:
-        raise NotFound("This call is closed, or there never was one.")
+        raise NotFound("This call is closed, or there never was one.", key="no_such_open_call")
     await record_sight(site, account, exam, "call_watched", room_id=view.id, detail={"room": view.subject})
     return room_window(request, site, account, exam, view)
 

@@ -74,7 +74,7 @@ async def meeting(request: AnyRequest, site: SiteParts, key: FromPath[str]) -> R
     exam = site.directory.exams.get(live.exam_id or 0)
     found = None if exam is None else site.meetings.page_of(exam)
     if found is None or not found.is_framed:
-        raise NotFound("This exam's rooms are not entered by such a frame.")
+        raise NotFound("This exam's rooms are not entered by such a frame.", key="no_such_frame")
     language = site.renderer.language_of(request)
     title = site.renderer.catalogue.text(language, "candidate.meeting.frame")
     return frame_page(request, site, found, language=language, title=title, is_isolated=False)

@@ -11,10 +11,9 @@ from invigilo.accounts.model import Account, Kind, Right
 from invigilo.accounts.permissions import require, rights_in
 from invigilo.configurations.model import Configuration, ConfigurationWish
 from invigilo.errors import InvigiloError, Refused
-from invigilo.web.forms.form import Form, FormView
+from invigilo.web.forms.form import Form
 from invigilo.web.frame import form_values, form_view, frame_of, go
 from invigilo.web.lists import ListView, list_query
-from invigilo.web.pages.settings_editor import refusal_text
 from invigilo.web.pages.views_configurations import ConfigurationFormPage, ConfigurationListPage
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts
 
@@ -136,20 +135,12 @@ async def _form(
 ) -> Response[Any]:
     frame = frame_of(request, site, account)
     form = form_view(site, frame.language, values, error)
-    if isinstance(error, Refused) and not form.problems:
-        names = await _names_of_uses(site, account, configuration)
-        form = FormView(values, note=refusal_text(site, frame.language, error).replace("{uses}", names))
     templates = await site.configurations.choices(account, is_template=True)
     page = ConfigurationFormPage(frame, form, configuration, templates, copied)
     status = 200 if error is None else 409 if isinstance(error, Refused) else 400
     return site.renderer.respond(
         request, "configuration_form.html", page, language=frame.language, status=status
     )
-
-
-async def _names_of_uses(site: Site, account: Account, configuration: Configuration | None) -> str:
-    uses = [] if configuration is None else await site.configurations.uses(configuration.id, account)
-    return ", ".join(f"“{use.name}”" for use in uses[:5]) + ("…" if len(uses) > 5 else "")
 
 
 handlers = [show_list, show_new, create, show_describe, describe, delete]

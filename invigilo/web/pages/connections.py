@@ -279,7 +279,7 @@ async def fetch(request: AnyRequest, site: SiteParts, name: FromPath[str]) -> Re
     """What a link leads to. SEB for Windows asks with HEAD first; whatever is no link in force is not there."""
     key, dot, ending = name.rpartition(".")
     if not dot or ending != "seb":
-        raise NotFound("There is nothing at this address.")
+        raise NotFound("There is nothing at this address.", key="nothing_here")
     server_url = site.base_url(request.scope)
     return file_response(await site.connection_configurations.file_of_link(key, server_url=server_url))
 
@@ -322,7 +322,7 @@ async def _form_again(
     error: InvigiloError,
 ) -> Page:
     language = frame_of(request, site, account).language
-    view = form_view(site, language, form_values(form), _in_language(site, language, error))
+    view = form_view(site, language, form_values(form), error)
     return await _form_page(request, site, account, view, found, status=400)
 
 
@@ -389,18 +389,8 @@ async def _show_again(
             link=views.get("link"),
             status=status,
         )
-    note = _in_language(site, language, error).message
+    note = site.renderer.error_text(language, error)
     return await _show(request, site, account, found, note=note, status=status)
-
-
-def _in_language(site: Site, language: str, error: InvigiloError) -> InvigiloError:
-    """What a rule said, in the reader's language where we have it."""
-    if not isinstance(error, Refused):
-        return error
-    key = f"connections.refused.{error.code}"
-    catalogue = site.renderer.catalogue
-    known = key in catalogue.texts.get(language, {})
-    return Refused(error.code, catalogue.text(language, key)) if known else error
 
 
 handlers = [

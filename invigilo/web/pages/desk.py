@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -34,7 +35,9 @@ async def do(
     """Settle, lock, unlock, quit or disable: one candidate, several, or everybody."""
     exam = _exam(site, account, exam_id)
     asked = await view.body_of(request, view.DeedBody)
-    return _json(view.outcome_view(await site.desk.act(exam, asked.wish(), account)))
+    outcome = await site.desk.act(exam, asked.wish(), account)
+    language = frame_of(request, site, account).language
+    return _json(view.outcome_view(outcome, partial(site.renderer.error_text, language)))
 
 
 @get("/monitoring/{exam_id:int}/notes")

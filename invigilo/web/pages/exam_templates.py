@@ -127,7 +127,10 @@ async def _form_page(
     frame = frame_of(request, site, account)
     institution_id = account.institution_id if template is None else template.institution_id
     if institution_id is None:
-        raise NotAllowed("Exam templates belong to an institution. Ask one of its administrators.")
+        raise NotAllowed(
+            "Exam templates belong to an institution. Ask one of its administrators.",
+            key="templates_of_no_institution",
+        )
     offers = await site.templates.offers(institution_id)
     gone = frozenset[int]()
     if template is not None:

@@ -144,7 +144,7 @@ async def _template(site: Site, account: Account, text: str) -> Template | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise NotFound("There is no such exam template.")
+        raise NotFound("There is no such exam template.", key="no_such_template")
     return await site.templates.get(int(text), account)
 
 

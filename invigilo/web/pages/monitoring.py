@@ -44,7 +44,7 @@ def _live(site: Site, exam: Exam, connection_id: int) -> LiveConnection:
     """A connection of this exam. Raises NotFound."""
     live = site.connections.live.by_id.get(connection_id)
     if live is None or live.exam_id != exam.id:
-        raise NotFound("There is no such connection in this exam.")
+        raise NotFound("There is no such connection in this exam.", key="no_such_connection")
     return live
 
 
@@ -139,7 +139,11 @@ async def room(
     views = site.rooms.of_exam(exam)
     found = next((one for one in views if one.number == number and not one.is_call), None)
     if found is None:
-        raise NotFound(f"There is no room {number} in this exam yet. Rooms appear as candidates arrive.")
+        raise NotFound(
+            f"There is no room {number} in this exam yet. Rooms appear as candidates arrive.",
+            key="no_room_yet",
+            values={"number": number},
+        )
     await record_sight(site, account, exam, "room_entered", room_id=found.id, detail={"room": number})
     return room_window(request, site, account, exam, found)
 
@@ -172,11 +176,11 @@ async def room_meeting(
     exam = _exam(site, account, exam_id, Right.PROCTOR)
     meeting = site.meetings.page_of(exam)
     if meeting is None or not meeting.is_framed:
-        raise NotFound("Rooms of this exam are not entered by such a frame.")
+        raise NotFound("Rooms of this exam are not entered by such a frame.", key="no_such_frame")
     if not _has_room(site, exam, room_id):
         await site.rooms.look_again(exam)  # a call opened a moment ago
         if not _has_room(site, exam, room_id):
-            raise NotFound("This room is closed, or there never was one.")
+            raise NotFound("This room is closed, or there never was one.", key="no_such_open_room")
     language = site.renderer.language_of(request, account.language)
     title = site.renderer.catalogue.text(language, "proctor.meeting.frame")
     return frame_page(request, site, meeting, language=language, title=title, is_isolated=True)
@@ -434,7 +438,8 @@ async def socket(socket: WebSocket[Any, Any, Any], site: SiteParts, exam_id: Fro
         now = await account_of(socket, site)
         return now is not None and _standing(now) == _standing(account)
 
-    await site.sockets.proctor(socket, account, exam, still_valid)
+    language = site.renderer.language_of(socket, account.language)
+    await site.sockets.proctor(socket, account, exam, still_valid, language=language)
 
 
 def _standing(account: Account) -> tuple[object, ...]:

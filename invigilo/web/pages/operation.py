@@ -44,7 +44,7 @@ def _find_static(name: str) -> Path:
             return file
     except (OSError, ValueError):
         pass  # a name no file can have
-    raise NotFound("There is no such file.")
+    raise NotFound("There is no such file.", key="no_such_file")
 
 
 @get("/static/{version:str}/{name:path}")

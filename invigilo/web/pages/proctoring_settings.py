@@ -23,7 +23,7 @@ from invigilo.proctoring.rules import LARGEST_ROOM
 from invigilo.proctoring.settings import SettingsView
 from invigilo.web.forms.form import Form, FormView
 from invigilo.web.frame import form_view, frame_of, go
-from invigilo.web.pages.service_views import kind_view, proof_view, said, shown_again, typed_values
+from invigilo.web.pages.service_views import kind_view, proof_view, shown_again, typed_values
 from invigilo.web.pages.views_proctoring import (
     ChoiceView,
     KindView,
@@ -62,7 +62,7 @@ async def reset(
     except Refused as error:
         view = await site.proctoring.look(EXAM, exam_id, account)
         language = _language(request, site, account)
-        shown = form_view(site, language, _stored(view.holder), said(site, language, error))
+        shown = form_view(site, language, _stored(view.holder), error)
         return _page(request, site, account, view, shown, status=409)
     return go(f"/exams/{exam_id}/proctoring", done="proctoring_stuck" if stuck else "proctoring_reset")
 
@@ -128,7 +128,7 @@ async def _save(
         if isinstance(error, Refused) and error.code == CHANGED_MEANWHILE:
             typed["revision"] = view.holder.revision
         language = _language(request, site, account)
-        shown = form_view(site, language, typed, _placed(said(site, language, error), wish.service))
+        shown = form_view(site, language, typed, _placed(error, wish.service))
         status = 409 if isinstance(error, Refused) else 400
         asks_rooms = isinstance(error, Refused) and error.code == "rooms_open"
         return _page(request, site, account, view, shown, status=status, asks_rooms=asks_rooms)

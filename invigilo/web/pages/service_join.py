@@ -25,7 +25,6 @@ from invigilo.proctoring.meetings import Entry
 from invigilo.proctoring.model import ServiceDefinition
 from invigilo.web.meeting_frame import frame_page
 from invigilo.web.pages.monitoring import refuse, same_origin
-from invigilo.web.pages.service_views import said
 from invigilo.web.parts import AnyRequest, SignedIn, Site, SiteParts, account_of
 from invigilo.web.proof_view import step_view
 
@@ -56,7 +55,7 @@ async def frame(
     found = await site.services.get(service_id, account, Right.CHANGE)
     page = site.services.join_page(found)
     if page is None:
-        raise NotFound("Meetings of this service are not entered by such a frame.")
+        raise NotFound("Meetings of this service are not entered by such a frame.", key="no_such_frame")
     language = site.renderer.language_of(request, account.language)
     title = site.renderer.catalogue.text(language, "services.join.frame")
     return frame_page(request, site, page, language=language, title=title, is_isolated=False, may_film=False)
@@ -83,7 +82,7 @@ async def join(socket: WebSocket[Any, Any, Any], site: SiteParts, service_id: Fr
         kept = await site.services.keep_join(tried, steps, by=account)
         await socket.send_json(_end(site, language, {one.code for one in steps}, kept))
     except InvigiloError as error:
-        await _leave(socket, {"t": "end", "message": said(site, language, error).message})
+        await _leave(socket, {"t": "end", "message": site.renderer.error_text(language, error)})
     except (WebSocketException, RuntimeError, OSError):
         log.info(
             "join_left", definition_id=service_id

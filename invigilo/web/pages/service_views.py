@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from invigilo.clock import to_ms
-from invigilo.errors import InvigiloError, Refused
 from invigilo.exams.model import Service
 from invigilo.proctoring.model import ServiceDefinition
 from invigilo.web.forms.form import Form
@@ -116,15 +115,6 @@ def hosts_view(site: Site, language: str, definition: ServiceDefinition) -> Host
         for one in hosts
     ]
     return HostsView(tuple(rows), leftovers)
-
-
-def said(site: Site, language: str, error: InvigiloError) -> InvigiloError:
-    """A refusal in the reader's language; what is counted or named in it stands on the page besides."""
-    if not isinstance(error, Refused):
-        return error
-    key = f"proctoring.refused.{error.code}"
-    text = site.renderer.catalogue.text(language, key)
-    return error if text == key else Refused(error.code, text)
 
 
 def typed_values(form: Form, kind: KindView) -> dict[str, str]:

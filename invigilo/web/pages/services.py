@@ -27,7 +27,6 @@ from invigilo.web.pages.service_views import (
     kind_view,
     proof_view,
     reports_view,
-    said,
     shown_again,
     typed_values,
 )
@@ -145,7 +144,7 @@ async def delete(
     except Refused as error:
         values = {**found.values, "name": found.name, "revision": found.revision}
         language = site.renderer.language_of(request, account.language)
-        shown = form_view(site, language, values, said(site, language, error))
+        shown = form_view(site, language, values, error)
         return await _definition_page(request, site, account, found, shown, status=409)
     return go("/services", done="deleted")
 
@@ -226,7 +225,7 @@ async def _back_to(
     if isinstance(error, Refused) and error.code == CHANGED_MEANWHILE:
         typed["revision"] = (await site.services.get(found.id, account)).revision
     status = 409 if isinstance(error, Refused) else 400
-    shown = form_view(site, language, typed, said(site, language, error))
+    shown = form_view(site, language, typed, error)
     return await _definition_page(request, site, account, found, shown, status=status)
 
 

@@ -382,15 +382,7 @@ def _problems(site: Site, language: str, error: InvigiloError | None) -> tuple[d
         return {rules.setting_of(error.field): text}, site.renderer.catalogue.text(
             language, "configuration.not_saved"
         )
-    if isinstance(error, Refused):
-        return {}, refusal_text(site, language, error)
-    return {}, error.message
-
-
-def refusal_text(site: Site, language: str, error: Refused) -> str:
-    """A refusal in the reader's language where there is a text for its code."""
-    key = f"configuration.refused.{error.code}"
-    return site.renderer.catalogue.text(language, key) if site.renderer.has_text(key) else error.message
+    return {}, site.renderer.error_text(language, error)
 
 
 def _wrong_value(site: Site, language: str, error: BadInput) -> str:

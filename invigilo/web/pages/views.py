@@ -42,6 +42,8 @@ class ErrorPage:
     status: int
     title: str
     message: str
+    is_english: bool
+    """Nobody has put the message into another language."""
     language: str
 
 

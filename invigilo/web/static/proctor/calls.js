@@ -188,7 +188,7 @@ export class Calls {
     const button = this.#button(wish);
     if (!button) return;
     const can = exam?.can?.includes(need) ?? false;
-    const reason = exam?.cannot?.[need] ?? "";
+    const reason = exam?.cannot?.[need]?.[document.documentElement.lang] ?? "";
     const isOn = this.#voice?.wish[wish] ?? false;
     button.hidden = !isOn && (!exam || (!can && !reason));
     const isShut = !OF_ANY_PAGE.has(wish) && (!here || here.state !== "open");
