@@ -153,7 +153,7 @@ def may_be_template(uses: list[Use]) -> None:
 
 
 def names(uses: list[Use]) -> str:
-    """The same in no language."""
+    """Names alone, for a sentence of any language."""
     return ", ".join(f"“{use.name}”" for use in uses[:5]) + (f" (+{len(uses) - 5})" if len(uses) > 5 else "")
 
 
