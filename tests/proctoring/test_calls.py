@@ -21,6 +21,7 @@ from invigilo.proctoring.calls import LEASE
 from invigilo.proctoring.model import NOTHING, Perception, RoomKind
 from invigilo.providers.base import Feature
 from invigilo.providers.builtin import BuiltinProvider
+from invigilo.providers.description import UNFOCUSED
 from invigilo.simulate.stand_in import Mood, StandInService
 from invigilo.storage.tables import activity
 from invigilo.web.catalogue import Catalogue
@@ -217,6 +218,14 @@ async def test_what_the_service_cannot_is_refused_with_its_reason(native: World)
     with pytest.raises(Refused) as refused:
         await native.calls.hold(native.exam, lea.home_id or 0, "page", Perception(video=True), by=ADA)
     assert refused.value.code == "service_cannot"
+
+
+async def test_pages_of_every_language_are_told_what_the_service_cannot(native: World) -> None:
+    native.provider.features = frozenset({Feature.NATIVE_JOIN})
+    native.provider.cannot = {Feature.BROADCAST_VIDEO: UNFOCUSED}
+    told = shown_to_proctors(native)["exam"]["cannot"]["broadcast_video"]
+    assert told["en"] == UNFOCUSED.english
+    assert "Fokusmodus" in told["de"]
 
 
 # --- one-to-one ---
