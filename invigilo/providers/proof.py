@@ -413,7 +413,7 @@ class _Run:
         except JoinRefused as refused:
             raise ProofFailed(join_cause(refused), **self._shown(), hint=_hint(refused)) from None
         self._proctor_seat = proctor
-        if not await proctor.watch(lambda: proctor.was_moderator, self._patience.settle):
+        if not await proctor.watch(lambda: proctor.was_moderator, self._patience.comes):
             raise ProofFailed("tokens_not_required" if self._lets_everybody_in else "no_role_plugin")
         return None
 
@@ -433,7 +433,7 @@ class _Run:
 
         if await proctor.watch(lambda: seen() == false, self._patience.settle):
             raise ProofFailed("identity_forgeable")
-        if seen() != self._entry().identity:
+        if not await proctor.watch(lambda: seen() == self._entry().identity, self._patience.comes):
             raise ProofFailed("identity_missing")
         return None
 

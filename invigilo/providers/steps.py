@@ -129,9 +129,12 @@ WITHOUT_REMEDY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: for one step, for a role to change after an entry, between two logins (rate limits, jitsi.md §5.5)."""
+    """Seconds: for one step, for what should come after an entry, for what should not, between two logins (rate limits,
+    jitsi.md §5.5).
+    """
 
     step: float = 10.0
+    comes: float = 2.5
     settle: float = 2.5
     spacing: float = 0.4
 

@@ -13,9 +13,11 @@ from invigilo.simulate.jitsi import JitsiStandIn, Mood, jitsi_stand_in
 from invigilo.simulate.jitsi_rules import Deployment
 from tests.providers.keys import jitsi_values
 
-QUICK = Patience(step=60.0, settle=0.25, spacing=0.0)
-SURE = Patience(step=60.0, settle=3.0, spacing=0.0)
-"""Where something must be seen within the time: it is waited for no longer than it takes."""
+QUICK = Patience(step=60.0, comes=30.0, settle=0.25, spacing=0.0)
+SURE = Patience(step=60.0, comes=30.0, settle=3.0, spacing=0.0)
+"""Where what should not come does: it is waited for no longer than it takes."""
+BRIEF = Patience(step=60.0, comes=0.25, settle=0.25, spacing=0.0)
+"""Where what should come does not."""
 SECRET = jitsi_values()["app_secret"]
 WELL = Deployment(jwt_app_id="exam-office", jwt_app_secret=SECRET)
 

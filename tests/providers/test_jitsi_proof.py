@@ -10,7 +10,7 @@ from invigilo.providers.steps import JITSI_STEPS
 from invigilo.service_command import sentences_of
 from invigilo.simulate.jitsi import Mood
 from invigilo.web.catalogue import Catalogue
-from tests.providers.proving import QUICK, SURE, jitsi_proof
+from tests.providers.proving import BRIEF, QUICK, SURE, jitsi_proof
 
 CATALOGUE = Catalogue.load()
 NEVER_PROVEN = {"room_size": "limit_unknown", "media": "media_needs_people"}
@@ -62,14 +62,19 @@ FAULTS: dict[Mood, dict[str, str]] = {
 }
 
 
+PATIENCE = {
+    **dict.fromkeys((Mood.JICOFO_AUTH, Mood.AUTO_OWNER, Mood.FORGEABLE), SURE),
+    **dict.fromkeys((Mood.ANONYMOUS, Mood.NO_ROLE_PLUGIN), BRIEF),
+}
+
+
 @pytest.mark.spec("live-proctoring", 13)
 @pytest.mark.spec("live-proctoring", 14)
 @pytest.mark.spec("live-proctoring", 15)
 @pytest.mark.parametrize("mood", FAULTS)
 async def test_each_fault_has_its_own_name(mood: Mood) -> None:
     """jitsi.md §5.4 and §5.5, row by row; and each can be read, with no hole left in its sentence."""
-    patience = SURE if mood in {Mood.JICOFO_AUTH, Mood.AUTO_OWNER, Mood.FORGEABLE} else QUICK
-    proof = await jitsi_proof(mood, patience=patience)
+    proof = await jitsi_proof(mood, patience=PATIENCE.get(mood, QUICK))
     assert proof.failed() == FAULTS[mood]
     for step in proof.steps.values():
         for sentence in sentences_of(step, CATALOGUE, "en").values():

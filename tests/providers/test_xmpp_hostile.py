@@ -56,7 +56,7 @@ async def server(speak: Speak, asked: Callable[[], None]) -> AsyncIterator[str]:
 
 async def hostile_proof(speak: Speak, *, step: float = 60.0) -> Proof:
     """`step`: seconds for each step that begins after the address was looked at."""
-    patience = Patience(step=60.0, settle=0.1, spacing=0.0)
+    patience = Patience(step=60.0, comes=0.1, settle=0.1, spacing=0.0)
     async with server(speak, lambda: object.__setattr__(patience, "step", step)) as url:
         return await proof_of("jitsi", jitsi_values(server_url=url), patience=patience)
 

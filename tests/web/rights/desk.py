@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -81,9 +82,13 @@ async def _note(site: Any) -> dict[str, Any]:
 
 async def _duty(site: Any) -> dict[str, Any]:
     app = site.server.app
-    await app.rooms.refresh()
-    rooms = app.rooms.of_exam(app.directory.exams[site.exam_id])
-    return {"room_ids": [room.id for room in rooms[:1]] or [1], "to": site.accounts["ada"].id}
+    async with asyncio.timeout(40):
+        while not (
+            rooms := app.rooms.of_exam(app.directory.exams[site.exam_id])
+        ):  # its candidate was just put back
+            await asyncio.sleep(0.02)
+            await app.rooms.refresh()
+    return {"room_ids": [rooms[0].id], "to": site.accounts["ada"].id}
 
 
 async def _share(site: Any) -> dict[str, Any]:
