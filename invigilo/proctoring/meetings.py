@@ -138,8 +138,8 @@ class Meetings:
         self._reports: dict[int, ReportLine] = {}
         self._doubts: dict[int, None] = {}
         """Rooms of which somebody says that they cannot be entered."""
-        self._holding: dict[str, dict[str, int]] = {}
-        """By room's name: the pages that were let in to hold its meeting, with their one account."""
+        self._holding: dict[str, tuple[int, str]] = {}
+        """By room's name: the page that was let in to hold its meeting, as account and peer."""
         self._identities: dict[tuple[int, str, int], str] = {}
         self._tickets: dict[str, tuple[int, int]] = {}
         """By whom they were given to: definition and revision they were made of, until whoever it was is seen inside."""
@@ -195,10 +195,12 @@ class Meetings:
         provider = self._provider_of(exam)
         if room is None or room.state is not RoomState.OPEN or not isinstance(provider, KeepsMeetings):
             return self.entry_of_proctor(exam, room_id, account)
-        if any(holder != account.id for holder in self._holding.get(room.name, {}).values()):
-            return replace(self.entry_of_proctor(exam, room_id, account, is_host=False), note="other_host")
+        holder = self._holding.get(room.name)
+        if holder is not None and holder[1] != peer:
+            note = "other_window" if holder[0] == account.id else "other_host"
+            return replace(self.entry_of_proctor(exam, room_id, account, is_host=False), note=note)
         # Noted before the service is asked: who comes meanwhile is the second, and a page may be gone when it answers.
-        self._holding.setdefault(room.name, {})[peer] = account.id
+        self._holding[room.name] = (account.id, peer)
         try:
             key = await provider.host_key(RoomHandle(room.name, room.subject))
             return replace(self.entry_of_proctor(exam, room_id, account), host_key=key)
@@ -210,16 +212,20 @@ class Meetings:
             self._hold_no_more(room.name, peer)
             raise
 
+    def still_holds(self, exam: Exam, room_id: int, account: Account, peer: str) -> None:
+        """A page that holds a meeting says so on: its line may have broken, and another has begun."""
+        room = self._rooms.room(exam.id, room_id)
+        if room is not None:
+            self._holding.setdefault(room.name, (account.id, peer))
+
     def host_left(self, peer: str) -> None:
         """A proctor's page is gone: somebody else may hold what it held."""
-        for name in list(self._holding):
-            self._hold_no_more(name, peer)
+        for name in [name for name, (_, page) in self._holding.items() if page == peer]:
+            del self._holding[name]
 
     def _hold_no_more(self, room_name: str, peer: str) -> None:
-        pages = self._holding.get(room_name, {})
-        pages.pop(peer, None)
-        if not pages:
-            self._holding.pop(room_name, None)
+        if self._holding.get(room_name, (0, ""))[1] == peer:
+            del self._holding[room_name]
 
     def _enter(self, exam: Exam, room: Room, guest: Guest) -> Entry:
         page = self.page_of(exam)

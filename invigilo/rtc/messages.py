@@ -178,6 +178,8 @@ class Seen(_Message, tag="seen"):
 
     room: RoomId
     participants: Annotated[list[Participant], Meta(max_length=600)] | None
+    host: bool = False
+    """This page was let in to hold the meeting."""
 
 
 class Look(_Message, tag="look"):

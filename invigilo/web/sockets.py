@@ -577,7 +577,7 @@ class Sockets:
                     return False
                 self._spawn(self._hold(mine, account, message))
             case messages.Seen():
-                self._take_seen(mine, message)
+                self._take_seen(mine, account, message)
             case messages.Look(view=view, room=room):
                 self._duties.look(mine.peer, view, room)
             case _:
@@ -615,13 +615,16 @@ class Sockets:
                 }
             )
 
-    def _take_seen(self, mine: ProctorSocket, message: messages.Seen) -> None:
+    def _take_seen(self, mine: ProctorSocket, account: Account, message: messages.Seen) -> None:
         mine.in_meeting = None if message.participants is None else message.room
         if message.participants is None:
             self._meetings.proctor_left(mine.exam_id, mine.peer)
             return
         found = [Found(one.identity, one.video, one.moderator) for one in message.participants]
-        self._meetings.seen(self._directory.exam(mine.exam_id), message.room, mine.peer, found)
+        exam = self._directory.exam(mine.exam_id)
+        self._meetings.seen(exam, message.room, mine.peer, found)
+        if message.host and self._meetings.needs_host(exam):
+            self._meetings.still_holds(exam, message.room, account, mine.peer)
 
     async def close_all(self) -> None:
         """The server stops: pages are told to come back."""

@@ -106,7 +106,7 @@ class Entrance {
 
   said(participants) {
     const here = roomHere(feed);
-    if (here) feed.send({ t: "seen", room: here.id, participants });
+    if (here) feed.send({ t: "seen", room: here.id, participants, host: participants !== null && this.note === "" });
   }
 
   leave() {
@@ -130,7 +130,7 @@ class Entrance {
     place.title = detail;
     this.showNote(state);
     calls.show();
-    find("do=again").hidden = state === "joining" || state === "joined";
+    find("do=again").hidden = state === "joining" || (state === "joined" && this.note === ""); // a guest may hold it later
     this.showTools();
   }
 
