@@ -7,7 +7,7 @@ exam that is theirs, which the caller has checked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -174,7 +174,7 @@ class Meetings:
                 "no_room", "This room is not open at the meeting service.", key="room_not_at_service"
             )
         guest = Guest(
-            identity=f"proctor-{account.id}",
+            identity=_identity_of_proctor(account.id),
             display_name=account.display_name,
             is_proctor=is_host,
             expires_at=_expires_at(exam),
@@ -352,6 +352,17 @@ class Meetings:
             known = self._identities[key] = provider.identity_of(handle, _identity(live))
         return known
 
+    def identities_of_proctor(self, exam: Exam, user_id: int, room_ids: Iterable[int]) -> list[str]:
+        """How this person is called in the meetings of these rooms; nothing where rooms are not at a service."""
+        if self.page_of(exam) is None:
+            return []
+        provider, rooms = self._provider_of(exam), (self._rooms.room(exam.id, one) for one in room_ids)
+        return [
+            provider.identity_of(RoomHandle(room.name, room.subject), _identity_of_proctor(user_id))
+            for room in rooms
+            if room is not None
+        ]
+
     def seen(self, exam: Exam, room_id: int, peer: str, found: list[Found]) -> None:
         """A proctor's page is in the meeting of this room and finds these there; whom it does not name it does not see."""
         self._is_inside(f"proctor {peer}")
@@ -504,6 +515,10 @@ class Meetings:
         if is_news:
             self._live.heard(live, "meeting")
         return is_news
+
+
+def _identity_of_proctor(user_id: int) -> str:
+    return f"proctor-{user_id}"
 
 
 def _identity(live: LiveConnection) -> str:

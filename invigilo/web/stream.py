@@ -127,7 +127,10 @@ class Stream:
             "features": sorted(exam.proctoring.features),
             **self._calls_view(exam),
             "thresholds": self._desk.measure(exam.id).thresholds.as_json(),
-            "people": self._duties.people(exam.id),
+            "people": [
+                one | {"identities": self._meetings.identities_of_proctor(exam, one["user"], one["rooms"])}
+                for one in self._duties.people(exam.id)
+            ],
         }
 
     def _calls_view(self, exam: Exam) -> dict[str, Any]:

@@ -110,6 +110,7 @@ async def test_candidates_and_proctor_meet_at_zoom(
             second = await opened(grace, window(site, lea))
             await expect(second.locator("[data-meeting-note]")).to_contain_text("colleague")
             await expect(second.locator("[data-do='mute_all']")).to_be_disabled()
+            await expect(room.locator("[data-others]")).to_have_text("grace, supervising")
             again = await opened(ada, window(site, lea))
             await expect(again.locator("[data-meeting-note]")).to_contain_text("another window")
             await again.close()

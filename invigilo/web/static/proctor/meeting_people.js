@@ -58,12 +58,14 @@ export class PeopleList {
       if (id !== undefined) this.#sessions.set(id, one);
       else strangers.push(one);
     }
-    this.#showOthers(strangers, [...feed.rows.values()]);
+    this.#showOthers(strangers, [...feed.rows.values()], feed.exam?.people ?? []);
   }
 
-  #showOthers(strangers, rows) {
+  #showOthers(strangers, rows, colleagues) {
     const known = new Map(rows.filter((row) => row.identity).map((row) => [row.identity, row.name]));
+    const supervising = new Map(colleagues.flatMap(({ name, identities }) => identities.map((identity) => [identity, name])));
     const lines = strangers.map((one) => {
+      if (supervising.has(one.identity)) return ["ok", t("meeting.other.proctor", { name: supervising.get(one.identity) })];
       if (one.moderator) return ["ok", t("meeting.other.proctor", { name: one.name })];
       if (known.has(one.identity)) return ["warning", t("meeting.other.elsewhere", { name: known.get(one.identity) })];
       return ["warning", t("meeting.other.unknown", { name: one.name })];
