@@ -79,7 +79,6 @@ async def _context(browser: Browser, site: Site, person: str, **options: object)
     return context
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("person", PEOPLE)
 @pytest.mark.parametrize("look", ["light", "dark"])
 async def test_no_page_keeps_anybody_out(site: Site, browser: Browser, person: str, look: str) -> None:

@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser.waiting import until_page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.browser
 
 PATIENCE = 60_000  # ms; arrivals alone take twenty seconds
 ROOT = Path(__file__).resolve().parents[2]

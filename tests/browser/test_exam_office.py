@@ -18,7 +18,7 @@ from invigilo.storage.tables import connection_configurations
 from tests.server import PASSWORD, Server, running
 from tests.web.people import TWO_INSTITUTIONS
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 
 @pytest_asyncio.fixture

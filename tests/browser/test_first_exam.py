@@ -14,7 +14,7 @@ from invigilo.sebconfig.connection_file import read_connection_file
 from scripts import first_exam
 from tests.server import SebWire, running
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 
 
 async def test_from_two_people_to_a_proctored_exam_that_seb_can_enter(

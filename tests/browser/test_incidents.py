@@ -26,8 +26,6 @@ from tests.server import SET_UP, Server, running
 from tests.simulate.test_simulate import connections, row_of, simulated
 from tests.web.people import sign_in
 
-pytestmark = pytest.mark.timeout(300)
-
 CANDIDATES = 25
 ON_THE_WALL = 7
 WITHIN = 5.0  # seconds

@@ -17,7 +17,7 @@ from tests.browser.waiting import PATIENCE_MS, until
 from tests.server import Server, running
 from tests.web.people import TWO_INSTITUTIONS, candidate_in, exam_called, sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 
 @pytest_asyncio.fixture

@@ -15,7 +15,7 @@ from tests.server import Answer
 from tests.web.people import Browser, Candidate, sign_in
 
 __all__ = ["nodes"]
-pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.postgresql
 
 
 async def ask(browser: Browser, method: str, path: str, body: Any = None) -> Answer:

@@ -94,7 +94,6 @@ def check_shown(day: Day) -> None:
         assert room["members"] == listed[room["id"]]
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.spec("live-proctoring", 30)
 async def test_counts_equal_lists_at_every_moment(day: Day) -> None:
     """After each of a thousand events, and once during each: stored, and on a page that connects just then."""

@@ -28,7 +28,6 @@ from tests.web.people import sign_in
 CANDIDATES = 12
 SETTLED = 1.1
 """Seconds after which an accepted event is promised to be stored, a little stretched."""
-pytestmark = pytest.mark.timeout(240)
 
 Line = tuple[str, str]
 """Whose, by connection token, and its text."""

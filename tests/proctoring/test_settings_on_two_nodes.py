@@ -20,7 +20,7 @@ from invigilo.storage.queries import accounts as account_queries
 from tests.proctoring.processes import Node, Stored, handshake, node, stored_in, until
 from tests.server import SET_UP, set_up, settings_for
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.postgresql
 
 
 async def token_of_grace(folder: Path, url: str) -> str:

@@ -19,7 +19,7 @@ from tests.web.people import Candidate, sign_in
 CLASS = 50
 SIZE = 5
 """As the set-up says."""
-pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.postgresql
 
 
 @pytest.fixture
