@@ -45,7 +45,7 @@ export const isGone = (row) => row.state === "closed" || row.state === "disabled
 export const hasHand = (row) => row.notifications.some((one) => one.kind === "raisehand");
 export const isSeen = (row) => row.frames === "ok" || row.frames === "stills";
 
-const markOf = (notification) => `${notification.number}${notification.kind}`;
+const markOf = ({ number, kind, at }) => `${number} ${kind} ${at}`; // the same number may be raised again
 
 /** "Hand up – Settle": one button per open notification. */
 export function notificationButton(row, notification) {
