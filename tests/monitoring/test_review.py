@@ -26,7 +26,7 @@ from invigilo.storage.queries import rooms as room_queries
 from invigilo.storage.tables import instructions
 from tests.world import World, open_world
 
-PATIENCE = 20  # seconds: far more than any step takes
+PATIENCE = 60  # seconds: far more than any step takes
 GRACE = timedelta(seconds=120)
 IPAD = Device("mobile", "iPad", "iPad (iPadOS 17.5)", "3.5", "10.0.0.1")
 """A client that is called in by instruction."""

@@ -27,7 +27,7 @@ from invigilo.storage.tables import (
 )
 from tests.server import SebWire, Server
 
-PATIENCE = 30  # seconds: far more than anything here takes, so that a busy machine fails no test
+PATIENCE = 60  # seconds: far more than anything here takes, so that a busy machine fails no test
 
 
 @dataclass
