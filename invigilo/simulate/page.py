@@ -105,6 +105,44 @@ class PageCounts:
     errors: int = 0
 
 
+CLOSES_WITHIN = 10.0  # seconds for peer connections; what takes longer never ends
+
+
+class Closing:
+    """Peer connections on their way out, each closed to the end, whoever is cancelled meanwhile: one that is closed half way
+    keeps the thread of its decoder, and that thread the whole process from ending.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, connection: RTCPeerConnection) -> asyncio.Task[None]:
+        task = asyncio.create_task(connection.close())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # it is gone all the same
+
+    async def close(self, connection: RTCPeerConnection) -> None:
+        await asyncio.shield(self.begin(connection))
+
+    async def finish(self) -> None:
+        """Wait for all of them, even when cancelled while waiting."""
+        is_cancelled = False
+        deadline = asyncio.get_running_loop().time() + CLOSES_WITHIN
+        while self._tasks and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            try:
+                await asyncio.wait(self._tasks, timeout=left)
+            except asyncio.CancelledError:
+                is_cancelled = True
+        if is_cancelled:
+            raise asyncio.CancelledError
+
+
 class CandidatePage:
     """Runs until cancelled, replaced or ended. What the server last said can be read from it."""
 
@@ -125,6 +163,7 @@ class CandidatePage:
         self.place: dict[str, Any] = {}
         self.watchers = 0
         self.peers: dict[str, RTCPeerConnection] = {}
+        self._closing = Closing()
         self.is_connected = asyncio.Event()
         self.exam_opened = False
         self.is_silent = False
@@ -202,7 +241,9 @@ class CandidatePage:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         peers, self.peers = list(self.peers.values()), {}
-        await asyncio.gather(*(peer.close() for peer in peers), return_exceptions=True)
+        for peer in peers:
+            self._closing.begin(peer)
+        await self._closing.finish()
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -370,7 +411,7 @@ class CandidatePage:
         for peer in peers:
             for sender in peer.getSenders():
                 sender.replaceTrack(None)
-        await asyncio.gather(*(peer.close() for peer in peers))
+        await asyncio.gather(*(self._closing.close(peer) for peer in peers))
 
     async def open_exam(self) -> None:
         """The candidate presses “Start exam”."""
@@ -439,7 +480,7 @@ class CandidatePage:
         connection.addTransceiver(microphone, direction="sendrecv")
         await connection.setLocalDescription(await connection.createOffer())
         if self.peers.get(peer) is not connection:
-            await connection.close()
+            await self._closing.close(connection)
             return
         self.counts.offers += 1
         sdp = connection.localDescription.sdp
@@ -485,7 +526,7 @@ class CandidatePage:
     async def _part(self, peer: str) -> None:
         connection = self.peers.pop(peer, None)
         if connection is not None:
-            await connection.close()
+            await self._closing.close(connection)
 
     async def _hear(self, connection: RTCPeerConnection, message: dict[str, Any]) -> None:
         """An answer or a candidate that comes too late, or for the connection before, is no news."""

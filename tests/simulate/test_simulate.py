@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiortc import RTCRtpSender
 from PIL import Image
 
 from invigilo.errors import BadInput
@@ -23,6 +25,7 @@ from invigilo.simulate.client import SebClient, form
 from invigilo.simulate.life import Deed, Life, Plan, eventful_lives
 from invigilo.simulate.names import NAMES, name_of
 from invigilo.simulate.network import Network
+from invigilo.simulate.page import Closing
 from invigilo.simulate.profiles import ALL, BY_NAME, MIXED, Lock, Profile, profile_of
 from invigilo.simulate.run import SimulateOptions, Simulation, Summary, simulate
 from tests.server import Server, running
@@ -237,6 +240,40 @@ async def test_a_proctor_who_watches_decodes_the_candidates_video_and_sound(serv
             await until(lambda: not simulation.candidates[0].page.peers, "the peer connection is gone")
         assert simulation.summary.page.videos == 2
         assert simulation.summary.page.errors == 0
+
+
+async def test_a_page_stopped_while_it_parts_from_a_proctor_leaves_no_thread(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Ctrl-C a moment after the wall was closed: a decoder's thread that stays would keep the process from ending."""
+    before = set(threading.enumerate())
+    is_held, may_go = asyncio.Event(), asyncio.Event()
+    stop, finish = RTCRtpSender.stop, Closing.finish
+
+    async def stop_slowly(sender: RTCRtpSender) -> None:
+        is_held.set()
+        await may_go.wait()
+        await stop(sender)
+
+    async def finish_after_all(closing: Closing) -> None:
+        may_go.set()
+        await finish(closing)
+
+    ada = await sign_in(server, "ada")
+    async with (
+        wall_of(ada, int(await server.exam_id())) as wall,
+        simulated(server, tmp_path, Life(), camera=True) as simulation,
+    ):
+        await until(lambda: simulation.candidates[0].has_page, "the page is there")
+        live = connections(server)[0]
+        await wall.watch(live.id)
+        await until(lambda: wall.sounds.get(live.id) and wall.frames.get(live.id), "sound and frames")
+        monkeypatch.setattr(RTCRtpSender, "stop", stop_slowly)
+        monkeypatch.setattr(Closing, "finish", finish_after_all)
+        await wall.page.send("unwatch", connection=live.id)
+        await asyncio.wait_for(is_held.wait(), PATIENCE)
+    left = set(threading.enumerate()) - before
+    assert [one.name for one in left if one.name.endswith("-decoder")] == []
 
 
 def _looks_like(grey: np.ndarray, jpeg: bytes) -> None:
