@@ -70,12 +70,17 @@ async def test_what_keeps_a_candidate_out_is_named_on_both_sides(
         wire = await site.server.ready()
         async with alive(wire):
             page = await opened(context, entry(wire))
-            await expect(check(page, "meeting")).to_have_attribute("data-result", result)
-            await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
-            await until(lambda: wire.live.page.meeting == result)
-            exam = site.server.app.directory.exams[wire.live.exam_id]
-            judged = site.server.app.stream.judged
-            await until(lambda: judged(exam, wire.live)["cause"] == f"meeting_{result}")
+            await named_on_both_sides(page, wire, result)
+
+
+async def named_on_both_sides(page: Page, wire: SebWire, result: str) -> None:
+    """The candidate reads what keeps them out and what to do; the wall's cause says the same."""
+    await expect(check(page, "meeting")).to_have_attribute("data-result", result)
+    await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
+    await until(lambda: wire.live.page.meeting == result)
+    app = wire.server.app
+    exam = app.directory.exams[wire.live.exam_id]
+    await until(lambda: app.stream.judged(exam, wire.live)["cause"] == f"meeting_{result}")
 
 
 # --- the proctor's window ---

@@ -18,7 +18,7 @@ from invigilo.simulate.zoom_api import Fault
 from invigilo.simulate.zoom_rules import Seed
 from invigilo.storage.tables import exams
 from tests.browser.test_candidate_page import check, connected, entry, opened
-from tests.browser.test_meeting import member
+from tests.browser.test_meeting import member, named_on_both_sides
 from tests.browser.test_meeting_calls import frame, in_meeting, press, says
 from tests.browser.waiting import PATIENCE, PATIENCE_MS, alive, until
 from tests.meeting_site import ZoomSite, zoom_hosts, zoom_site
@@ -145,12 +145,7 @@ async def test_what_keeps_a_candidate_out_is_named_on_both_sides(
         wire = await seb(site, "Lea")
         async with alive(wire):
             page = await opened(context, entry(wire))
-            await expect(check(page, "meeting")).to_have_attribute("data-result", result)
-            await expect(check(page, "meeting").locator("[data-remedy]")).to_be_visible()
-            await until(lambda: wire.live.page.meeting == result)
-            exam = site.server.app.directory.exams[wire.live.exam_id]
-            judged = site.server.app.stream.judged
-            await until(lambda: judged(exam, wire.live)["cause"] == f"meeting_{result}")
+            await named_on_both_sides(page, wire, result)
 
 
 async def test_a_meeting_deleted_at_zoom_is_entered_anew(context: BrowserContext, tmp_path: Path) -> None:

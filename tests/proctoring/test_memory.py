@@ -186,17 +186,25 @@ async def test_what_was_read_sooner_never_replaces_what_was_read_later(
         assert memory.seen() != before
 
 
+async def _held_while_reading_rooms(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Held, asyncio.Task[set[int]]]:
+    """Lea has come, and somebody is in the middle of reading where to."""
+    held = Held(world)
+    await world.enter(user="lea")
+    monkeypatch.setattr(room_queries, "of_exam", held.rooms_of_exam)
+    reading = asyncio.create_task(world.rooms.refresh())
+    await asyncio.wait_for(held.is_held.wait(), PATIENCE)
+    return held, reading
+
+
 async def test_whoever_waits_for_the_rooms_gets_them_though_somebody_else_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The node's own loop has taken note of what changed, and is reading it when a page asks."""
     async with open_world(None, tmp_path) as world:
         await world.set_up()
-        held = Held(world)
-        await world.enter(user="lea")
-        monkeypatch.setattr(room_queries, "of_exam", held.rooms_of_exam)
-        loop = asyncio.create_task(world.rooms.refresh())
-        await asyncio.wait_for(held.is_held.wait(), PATIENCE)
+        held, loop = await _held_while_reading_rooms(world, monkeypatch)
         asking = asyncio.create_task(world.rooms.refresh())
         await asyncio.wait({asking}, timeout=0.1)
         held.may_go.set()
@@ -211,11 +219,7 @@ async def test_rooms_whose_reading_was_cut_off_are_read_again(
     """A page that asked is gone before the answer; what it was to read is still to be read."""
     async with open_world(None, tmp_path) as world:
         await world.set_up()
-        held = Held(world)
-        await world.enter(user="lea")
-        monkeypatch.setattr(room_queries, "of_exam", held.rooms_of_exam)
-        asking = asyncio.create_task(world.rooms.refresh())
-        await asyncio.wait_for(held.is_held.wait(), PATIENCE)
+        _, asking = await _held_while_reading_rooms(world, monkeypatch)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         await world.rooms.refresh()
